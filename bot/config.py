@@ -1,0 +1,220 @@
+"""The `.env` file as one frozen value, checked, with errors that say the way out."""
+
+import base64
+import binascii
+import dataclasses
+import os
+import re
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+ROOT = Path(__file__).resolve().parent.parent
+NEEDS_A_PERSON = (
+    78  # exit code: restarting will not help, somebody must change something
+)
+RESTART_ME = 75
+
+DISCORD_API = "https://discord.com/api/v10"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
+_PORTAL = "https://discord.com/developers/applications"
+
+
+class UserError(Exception):
+    """Something a person must put right; its text is a sentence with the way out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What `.env` says. Ids are Discord snowflakes; an empty `channel_ids` means every channel."""
+
+    env_path: Path
+    token: str = dataclasses.field(repr=False)
+    server_id: int
+    admin_ids: frozenset[int]
+    channel_ids: frozenset[int] = frozenset()
+    model_path: Path | None = None
+    context_length: int = 2048
+    threads: int = 0
+    gpu_layers: int = 0
+    data_dir: Path = ROOT / "data_storage"
+    models_dir: Path = ROOT / "models"
+    log_level: str = "INFO"
+    api_base: str = DISCORD_API
+
+    @property
+    def application_id(self) -> int:
+        """The bot's own id, which is the first part of its token."""
+        return _token_owner(self.token)
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "database" / "bot.sqlite3"
+
+    @property
+    def embeddings_dir(self) -> Path:
+        return self.data_dir / "embeddings"
+
+    @property
+    def training_dir(self) -> Path:
+        return self.data_dir / "training"
+
+
+def load(env_path: Path | None = None) -> Config:
+    """Read the file given and nothing else, or `.env` with the process's environment on top.
+
+    Raises `UserError` naming the setting and the file when something is missing or malformed.
+    """
+    path = env_path or ROOT / ".env"
+    values = _read(path) if env_path else {**_read(path), **os.environ}
+    text = {name: values.get(name, "").strip().strip("'\"").strip() for name in _NAMES}
+    return Config(
+        env_path=path,
+        token=_token(text["DISCORD_TOKEN"], path),
+        server_id=_server(text["SERVER_ID"], path),
+        admin_ids=_admins(text["ADMIN_USERS"], path),
+        channel_ids=_ids("CHANNELS", text["CHANNELS"], path),
+        model_path=_path(text["MODEL_PATH"], path) if text["MODEL_PATH"] else None,
+        context_length=_number(
+            "CONTEXT_LENGTH", text["CONTEXT_LENGTH"], 2048, 256, 131_072, path
+        ),
+        threads=_number("THREADS", text["THREADS"], 0, 0, 512, path),
+        gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], 0, -1, 1000, path),
+        data_dir=_path(text["DATA_DIR"] or str(ROOT / "data_storage"), path),
+        models_dir=_path(text["MODELS_DIR"] or str(ROOT / "models"), path),
+        log_level=_level(text["LOG_LEVEL"], path),
+        api_base=_api_base(text["DISCORD_API_BASE"], path),
+    )
+
+
+_NAMES = (
+    "DISCORD_TOKEN",
+    "SERVER_ID",
+    "ADMIN_USERS",
+    "CHANNELS",
+    "MODEL_PATH",
+    "CONTEXT_LENGTH",
+    "THREADS",
+    "GPU_LAYERS",
+    "DATA_DIR",
+    "MODELS_DIR",
+    "LOG_LEVEL",
+    "DISCORD_API_BASE",
+)
+
+
+def _read(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        return {
+            k: v or "" for k, v in dotenv_values(path, encoding="utf-8-sig").items()
+        }
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UserError(
+            f"Cannot read {path}: {reason}. Make it a text file that you may read, "
+            "or copy .env.example over it and fill it in again."
+        ) from None
+
+
+def _token(text: str, path: Path) -> str:
+    if not text:
+        raise UserError(
+            f"DISCORD_TOKEN is missing in {path}. Copy .env.example to .env and paste the token "
+            f"of your bot from {_PORTAL} > your application > Bot > Reset Token. "
+            "To look around without one, run: python3 launcher.py --demo"
+        )
+    text = text.removeprefix("Bot ").strip()
+    if not _TOKEN.fullmatch(text) or not _token_owner(text):
+        raise UserError(
+            f"DISCORD_TOKEN in {path} is not a bot token: it has three parts joined by dots, the "
+            f"first made of your bot's id. Copy it again from {_PORTAL} > Bot > Reset Token."
+        )
+    return text
+
+
+def _token_owner(token: str) -> int:
+    """The user id in the first part of a token, 0 when there is none."""
+    head = token.partition(".")[0]
+    try:
+        return int(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except (binascii.Error, ValueError):
+        return 0
+
+
+def _server(text: str, path: Path) -> int:
+    ids = _ids("SERVER_ID", text, path)
+    if len(ids) != 1:
+        raise UserError(
+            f"SERVER_ID in {path} must be the one id of your server. In Discord switch on "
+            "Settings > Advanced > Developer Mode, right-click the server, Copy Server ID."
+        )
+    return next(iter(ids))
+
+
+def _admins(text: str, path: Path) -> frozenset[int]:
+    ids = _ids("ADMIN_USERS", text, path)
+    if not ids:
+        raise UserError(
+            f"ADMIN_USERS in {path} is empty, so nobody could command the bot. In Discord switch "
+            "on Settings > Advanced > Developer Mode, right-click yourself, Copy User ID."
+        )
+    return ids
+
+
+def _ids(name: str, text: str, path: Path) -> frozenset[int]:
+    parts = [part for part in re.split(r"[\s,;]+", text) if part]
+    for part in parts:
+        if not re.fullmatch(r"[0-9]{5,20}", part):
+            raise UserError(
+                f"{name} in {path} contains {part!r}, which is not a Discord id (a number of 17 to "
+                "20 digits; right-click > Copy ID in Discord's Developer Mode)."
+            )
+    return frozenset(map(int, parts))
+
+
+def _number(name: str, text: str, default: int, low: int, high: int, path: Path) -> int:
+    if not text:
+        return default
+    if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
+        raise UserError(
+            f"{name} in {path} is {text!r}; give a whole number from {low} to {high}, "
+            f"or leave it empty for {default}."
+        )
+    return int(text)
+
+
+def _level(text: str, path: Path) -> str:
+    level = text.upper() or "INFO"
+    if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise UserError(
+            f"LOG_LEVEL in {path} is {text!r}; use DEBUG, INFO, WARNING or ERROR."
+        )
+    return level
+
+
+def _path(text: str, env_path: Path) -> Path:
+    return (env_path.resolve().parent / Path(text).expanduser()).resolve()
+
+
+def _api_base(text: str, path: Path) -> str:
+    """Only a sandbox on this machine may stand in for Discord: a token goes nowhere else."""
+    if not text:
+        return DISCORD_API
+    parts = urlsplit(text)
+    if parts.scheme != "http" or parts.hostname not in _LOOPBACK or parts.username:
+        raise UserError(
+            f"DISCORD_API_BASE in {path} may only name this machine, such as "
+            "http://127.0.0.1:8123/api/v10. Remove the line to talk to Discord."
+        )
+    return text.rstrip("/")
+
+
+def exit_with(error: UserError) -> int:
+    """Print the sentence as the last thing and give back the exit code for a root to return."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return NEEDS_A_PERSON

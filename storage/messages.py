@@ -1,0 +1,259 @@
+"""Every message of the server: storing, correcting and reading them back in order."""
+
+import dataclasses
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from storage.database import excluded_users
+
+DISCORD_EPOCH_MS = 1_420_070_400_000
+DEFAULT, REPLY = (
+    0,
+    19,
+)  # Discord's message types that a person writes; all others are notices
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """One message as it was written. Ids are snowflakes; `reactions` maps emoji to count.
+
+    `author_kind` is "member", "bot" (another bot), "webhook" or "self" (this bot); `attachments`
+    are (file name, content type) pairs; times are seconds since 1970.
+    """
+
+    id: int
+    channel_id: int
+    author_id: int
+    author_name: str
+    content: str
+    author_kind: str = "member"
+    kind: int = DEFAULT
+    reply_to: int | None = None
+    mentions: tuple[int, ...] = ()
+    attachments: tuple[tuple[str, str], ...] = ()
+    reactions: dict[str, int] = dataclasses.field(default_factory=dict)
+    edited_at: float | None = None
+
+    @property
+    def sent_at(self) -> float:
+        """Seconds since 1970, from the snowflake."""
+        return snowflake_time(self.id)
+
+
+@dataclasses.dataclass(frozen=True)
+class Channel:
+    """A place with messages: a text channel, thread, forum post or voice channel's chat."""
+
+    id: int
+    name: str
+    kind: str
+    parent_id: int | None = None
+    fetched_through: int = 0
+
+
+def snowflake_time(snowflake: int) -> float:
+    """When a snowflake was made, in seconds since 1970 (Discord API reference, "Snowflakes")."""
+    return ((snowflake >> 22) + DISCORD_EPOCH_MS) / 1000
+
+
+def snowflake_at(seconds: float) -> int:
+    """The smallest snowflake of a moment given in seconds since 1970; 0 before 2015."""
+    return max(0, int(seconds * 1000) - DISCORD_EPOCH_MS) << 22
+
+
+def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
+    """Store messages, updating those already known, and give back how many there were.
+
+    Messages of excluded people are refused here, so that no caller can bring them back.
+    A message once marked deleted stays deleted. Call it inside a transaction.
+    """
+    excluded = excluded_users(connection)
+    kept = [message for message in messages if message.author_id not in excluded]
+    connection.executemany(
+        "INSERT INTO users VALUES (?, ?) ON CONFLICT DO UPDATE SET name = excluded.name",
+        {message.author_id: message.author_name for message in kept}.items(),
+    )
+    connection.executemany(
+        "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+        " ON CONFLICT DO UPDATE SET content = excluded.content, mentions = excluded.mentions,"
+        " attachments = excluded.attachments, edited_at = excluded.edited_at",
+        map(_row, kept),
+    )
+    connection.executemany(
+        "DELETE FROM reactions WHERE message_id = ?",
+        [(message.id,) for message in kept],
+    )
+    connection.executemany(
+        "INSERT INTO reactions VALUES (?, ?, ?)",
+        [
+            (m.id, emoji, count)
+            for m in kept
+            for emoji, count in m.reactions.items()
+            if count > 0
+        ],
+    )
+    return len(kept)
+
+
+def edit(
+    connection: sqlite3.Connection, message_id: int, content: str, edited_at: float
+) -> None:
+    """Take over a message's new text."""
+    connection.execute(
+        "UPDATE messages SET content = ?, edited_at = ? WHERE message_id = ?",
+        (content, edited_at, message_id),
+    )
+    connection.execute("DELETE FROM embeddings WHERE message_id = ?", (message_id,))
+
+
+def mark_deleted(connection: sqlite3.Connection, message_ids: Iterable[int]) -> None:
+    """Forget the text of messages that were deleted on Discord; keep that they existed."""
+    ids = [(message_id,) for message_id in message_ids]
+    connection.executemany(
+        "UPDATE messages SET content = '', deleted_at = coalesce(deleted_at, unixepoch())"
+        " WHERE message_id = ?",
+        ids,
+    )
+    for table in ("reactions", "embeddings"):
+        connection.executemany(f"DELETE FROM {table} WHERE message_id = ?", ids)
+
+
+def add_reaction(
+    connection: sqlite3.Connection, message_id: int, emoji: str, step: int
+) -> None:
+    """Count one reaction more (`step` 1) or less (-1) on a message we know."""
+    if step > 0:
+        connection.execute(
+            "INSERT INTO reactions SELECT message_id, ?, 1 FROM messages WHERE message_id = ?"
+            " ON CONFLICT DO UPDATE SET count = count + 1",
+            (emoji, message_id),
+        )
+        return
+    key = (message_id, emoji)
+    connection.execute(
+        "DELETE FROM reactions WHERE message_id = ? AND emoji = ? AND count = 1", key
+    )
+    connection.execute(
+        "UPDATE reactions SET count = count - 1 WHERE message_id = ? AND emoji = ?", key
+    )
+
+
+def recent(
+    connection: sqlite3.Connection, channel_id: int, limit: int
+) -> list[Message]:
+    """The newest `limit` messages of a channel that people or we wrote, oldest first."""
+    rows = _read(
+        connection,
+        "WHERE m.channel_id = ? AND m.deleted_at IS NULL AND m.kind IN (0, 19)"
+        " ORDER BY m.message_id DESC LIMIT ?",
+        (channel_id, limit),
+    )
+    return list(rows)[::-1]
+
+
+def by_ids(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
+    """The messages with these ids that still exist, in the order given."""
+    marks = ",".join("?" * len(ids))
+    rows = _read(
+        connection, f"WHERE m.message_id IN ({marks}) AND m.deleted_at IS NULL", ids
+    )
+    found = {message.id: message for message in rows}
+    return [found[i] for i in ids if i in found]
+
+
+def history(connection: sqlite3.Connection) -> Iterator[Message]:
+    """Every message that was not deleted, channel by channel, oldest first."""
+    return _read(
+        connection, "WHERE m.deleted_at IS NULL ORDER BY m.channel_id, m.message_id", ()
+    )
+
+
+def save_channel(connection: sqlite3.Connection, channel: Channel) -> None:
+    """Note a channel that exists and may be read; how far it was fetched is kept."""
+    connection.execute(
+        "INSERT INTO channels (channel_id, parent_id, name, kind) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET name = excluded.name, kind = excluded.kind, state = 'open'",
+        (channel.id, channel.parent_id, channel.name, channel.kind),
+    )
+
+
+def channels(connection: sqlite3.Connection) -> list[Channel]:
+    """Every channel seen so far."""
+    rows = connection.execute(
+        "SELECT channel_id, name, kind, parent_id, fetched_through FROM channels"
+    )
+    return [Channel(*row) for row in rows]
+
+
+def mark_channel(connection: sqlite3.Connection, channel_id: int, state: str) -> None:
+    """Note that a channel is "forbidden" or "gone"; its messages stay."""
+    connection.execute(
+        "UPDATE channels SET state = ? WHERE channel_id = ?", (state, channel_id)
+    )
+
+
+def fetched_through(
+    connection: sqlite3.Connection, channel_id: int, message_id: int
+) -> None:
+    """Note that a channel is fetched up to and including this message."""
+    connection.execute(
+        "UPDATE channels SET fetched_through = max(fetched_through, ?), fetched_at = ?"
+        " WHERE channel_id = ?",
+        (message_id, time.time(), channel_id),
+    )
+
+
+def count(connection: sqlite3.Connection, since: float = 0.0) -> int:
+    """How many messages were written at or after a moment (seconds since 1970)."""
+    row = connection.execute(
+        "SELECT count(*) FROM messages WHERE message_id >= ?", (snowflake_at(since),)
+    ).fetchone()
+    return int(row[0])
+
+
+def _row(m: Message) -> tuple[object, ...]:
+    mentions, attachments = json.dumps(m.mentions), json.dumps(m.attachments)
+    place = (m.id, m.channel_id, m.author_id, m.author_kind, m.kind)
+    return (*place, m.content, m.reply_to, mentions, attachments, m.edited_at)
+
+
+def _read(
+    connection: sqlite3.Connection, where: str, values: Sequence[object]
+) -> Iterator[Message]:
+    rows = connection.execute(
+        "SELECT m.message_id, m.channel_id, m.author_id, coalesce(u.name, ''), m.content,"
+        " m.author_kind, m.kind, m.reply_to, m.mentions, m.attachments, m.edited_at,"
+        " (SELECT json_group_object(emoji, count) FROM reactions r"
+        "  WHERE r.message_id = m.message_id)"
+        f" FROM messages m LEFT JOIN users u ON u.user_id = m.author_id {where}",
+        values,
+    )
+    for row in rows:
+        (
+            message_id,
+            channel_id,
+            author_id,
+            name,
+            content,
+            author_kind,
+            kind,
+            reply_to,
+        ) = row[:8]
+        yield Message(
+            message_id,
+            channel_id,
+            author_id,
+            name,
+            content,
+            author_kind,
+            kind,
+            reply_to,
+            mentions=tuple(json.loads(row[8])),
+            attachments=tuple(
+                (file, file_type) for file, file_type in json.loads(row[9])
+            ),
+            edited_at=row[10],
+            reactions=json.loads(row[11]),
+        )
