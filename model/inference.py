@@ -1,0 +1,186 @@
+"""The resident model, seen from the bot: an asyncio client of the worker process that owns it.
+
+llama.cpp is native code that can abort or stall. It lives alone in `model/worker.py`; when it dies
+the bot stays connected, and the next call starts it again.
+"""
+
+import asyncio
+import base64
+import contextlib
+import dataclasses
+import itertools
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bot.config import ROOT, UserError
+from model.prompts import Prompt
+
+log = logging.getLogger(__name__)
+
+STALL_SECONDS = 60.0
+_WORKER_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How a reply is drawn; the specification's parameters and their defaults."""
+
+    temperature: float = 0.75
+    max_tokens: int = 150
+    top_p: float = 0.9
+    top_k: int = 40
+    min_p: float = 0.05
+    repeat_penalty: float = 1.1
+    seed: int | None = None
+
+
+class EngineError(Exception):
+    """A reply could not be made; the engine recovers by itself."""
+
+
+class Engine:
+    """The model in its worker process. Calls may overlap; the worker takes them in turn."""
+
+    def __init__(
+        self,
+        model: Path,
+        embedder: Path | None = None,
+        *,
+        context_length: int = 2048,
+        threads: int = 0,
+        gpu_layers: int = 0,
+    ) -> None:
+        self.model = model
+        self._arguments = ["--model", str(model), "--context-length", str(context_length)]
+        self._arguments += ["--threads", str(threads), "--gpu-layers", str(gpu_layers)]
+        self._arguments += ["--embedder", str(embedder)] if embedder else []
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
+        self._numbers = itertools.count(1)
+
+    async def start(self) -> None:
+        """Load the model, unless it is loaded. Raises `UserError` when the file is no good."""
+        async with self._starting:
+            if self._process and self._process.returncode is None:
+                return
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "model.worker", *self._arguments),
+                cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=1 << 24,
+                creationflags=_WORKER_FLAGS,
+            )
+            assert process.stdout
+            ready = _message(await process.stdout.readline())
+            if "ready" not in ready:
+                await process.wait()
+                raise UserError(ready.get("error") or f"The model {self.model} cannot be loaded.")
+            log.info("model loaded in %.1fs: %s", ready["ready"], self.model.name)
+            self._process = process
+            self._reader = asyncio.create_task(self._read(process))
+
+    async def reply(
+        self, prompt: Prompt, sampling: Sampling, channel_id: int
+    ) -> AsyncIterator[str]:
+        """Yield a reply piece by piece. Leaving the loop early stops the model at its next token.
+
+        Raises `EngineError` when the worker died or stalled on the way.
+        """
+        request = {
+            "prompt": dataclasses.asdict(prompt),
+            "sampling": dataclasses.asdict(sampling),
+            "channel": channel_id,
+        }
+        async with contextlib.aclosing(self._ask("reply", request)) as answers:
+            async for answer in answers:
+                if "piece" in answer:
+                    yield answer["piece"]
+
+    async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """Unit vectors (float32) of the texts, one each."""
+        async with contextlib.aclosing(self._ask("embed", {"texts": list(texts)})) as answers:
+            async for answer in answers:
+                return [
+                    np.frombuffer(base64.b64decode(text), np.float32) for text in answer["vectors"]
+                ]
+        raise EngineError("the embedder gave no answer")
+
+    async def close(self) -> None:
+        """End the worker; closing its stdin is enough, and works on every system."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin
+        process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), 2)
+        except asyncio.TimeoutError:
+            process.kill()
+            await process.wait()
+        if self._reader:
+            await self._reader
+
+    async def _ask(self, call: str, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        await self.start()
+        process, number = self._process, next(self._numbers)
+        assert process
+        answers = self._answers[number] = asyncio.Queue()
+        finished = False
+        try:
+            await self._send(process, {"id": number, "call": call, **request})
+            while not finished:
+                answer = await asyncio.wait_for(answers.get(), STALL_SECONDS)
+                finished = "done" in answer or "error" in answer
+                if "error" in answer:
+                    raise EngineError(answer["error"])
+                if not finished:
+                    yield answer
+        except asyncio.TimeoutError:
+            process.kill()  # it is stuck in native code: only the next worker can answer
+            raise EngineError(f"no token for {STALL_SECONDS:.0f} s; the worker restarts") from None
+        finally:
+            del self._answers[number]
+            if not finished and process.returncode is None:
+                with contextlib.suppress(EngineError):
+                    await self._send(process, {"id": number, "call": "cancel"})
+
+    async def _send(self, process: asyncio.subprocess.Process, request: dict[str, Any]) -> None:
+        assert process.stdin
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            await process.stdin.drain()
+        except (ConnectionError, RuntimeError):
+            raise EngineError("the worker went away; it restarts") from None
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        """Hand each answer to the call that waits for it, until the worker is gone."""
+        assert process.stdout
+        while line := await process.stdout.readline():
+            answer = _message(line)
+            queue = self._answers.get(answer.get("id", 0))
+            if queue:
+                queue.put_nowait(answer)
+        code = await process.wait()
+        for queue in self._answers.values():
+            queue.put_nowait({"error": f"the worker ended (exit code {code}); it restarts"})
+        if self._process is process:
+            log.error("the model's worker ended, exit code %s; the next reply restarts it", code)
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

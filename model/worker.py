@@ -1,0 +1,177 @@
+"""The process that owns the GGUF: reads calls from stdin, writes answers to stdout, JSON lines.
+
+    python -m model.worker --model PATH [--embedder PATH] [--context-length N] [--threads N]
+
+One thread reads stdin so that a cancel is seen in the middle of a reply; the main thread owns the
+model, which is not thread-safe. The process ends when stdin closes.
+"""
+
+import argparse
+import base64
+import codecs
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import llama_cpp
+import psutil
+from llama_cpp import Llama
+
+from bot.config import UserError
+from model import catalog, embeddings, prompts
+from model.inference import Sampling
+from model.prompts import Piece, Prompt
+
+
+def main() -> int:
+    arguments = _arguments()
+    answers = _claim_stdout()
+    try:
+        started = time.monotonic()
+        model = load(arguments.model, arguments.context_length, arguments.threads, arguments.gpu)
+        embedder = embeddings.Embedder(arguments.embedder) if arguments.embedder else None
+    except UserError as error:
+        print(json.dumps({"error": str(error)}), file=answers, flush=True)
+        return 78
+    print(json.dumps({"ready": time.monotonic() - started}), file=answers, flush=True)
+    Worker(model, embedder, answers).run()
+    return 0
+
+
+def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0) -> Llama:
+    """The model, ready. Raises `UserError` for a file that llama.cpp cannot load."""
+    catalog.check_gguf(path)
+    cores = threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    try:
+        return Llama(
+            str(path),
+            n_ctx=context_length,
+            n_threads=cores,
+            n_threads_batch=cores,
+            n_gpu_layers=gpu_layers,
+            verbose=False,
+        )
+    except ValueError:
+        raise UserError(
+            f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
+            "Delete it and fetch or train it again."
+        ) from None
+
+
+def encoder(model: Llama) -> prompts.Encode:
+    """The model's tokeniser as `prompts` wants it: chat is data, only markup has control tokens."""
+
+    def encode(text: str, is_markup: bool) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        return model.tokenize(data, add_bos=False, special=is_markup) if data else []
+
+    return encode
+
+
+class Worker:
+    """Takes calls one at a time and answers them."""
+
+    def __init__(self, model: Llama, embedder: embeddings.Embedder | None, answers: TextIO) -> None:
+        self._model, self._embedder, self._answers = model, embedder, answers
+        self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._cancelled: set[int] = set()
+
+    def run(self) -> None:
+        """Answer calls until stdin closes."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        while call := self._calls.get():
+            number = call["id"]
+            try:
+                if number not in self._cancelled:
+                    self._answer(call)
+                self._say(number, done=True)
+            except (ValueError, KeyError, TypeError, RuntimeError) as error:
+                self._say(number, error=f"{type(error).__name__}: {error}")
+            self._cancelled.discard(number)
+
+    def _listen(self) -> None:
+        for line in sys.stdin:
+            call = json.loads(line)
+            if call["call"] == "cancel":
+                self._cancelled.add(call["id"])
+            else:
+                self._calls.put(call)
+        os._exit(0)  # the bot is gone: do not finish a reply that nobody waits for
+
+    def _answer(self, call: dict[str, Any]) -> None:
+        if call["call"] == "embed":
+            if self._embedder is None:
+                raise ValueError("this worker was started without an embedder")
+            vectors = [
+                base64.b64encode(v.tobytes()).decode() for v in self._embedder(call["texts"])
+            ]
+            self._say(call["id"], vectors=vectors)
+            return
+        for piece in self._generate(_prompt(call["prompt"]), Sampling(**call["sampling"])):
+            self._say(call["id"], piece=piece)
+            if call["id"] in self._cancelled:
+                return
+
+    def _generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[str]:
+        model = self._model
+        room = max(1, model.n_ctx() - sampling.max_tokens - 1)
+        tokens = prompts.encode(prompt, encoder(model), room)
+        model.set_seed(sampling.seed if sampling.seed is not None else time.time_ns() % 2**32)
+        decode = codecs.getincrementaldecoder("utf-8")("ignore").decode  # a character may be split
+        drawn = model.generate(
+            tokens,
+            temp=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            repeat_penalty=sampling.repeat_penalty,
+        )
+        for count, token in enumerate(drawn):
+            if count >= sampling.max_tokens or is_end(model, token):
+                return
+            if piece := decode(model.detokenize([token])):
+                yield piece
+
+    def _say(self, number: int, **answer: Any) -> None:
+        print(json.dumps({"id": number, **answer}), file=self._answers, flush=True)
+
+
+def is_end(model: Llama, token: int) -> bool:
+    """Whether a token ends a turn."""
+    vocabulary = llama_cpp.llama_model_get_vocab(model.model)
+    return bool(llama_cpp.llama_vocab_is_eog(vocabulary, token))
+
+
+def _prompt(fields: dict[str, Any]) -> Prompt:
+    def pieces(items: list[dict[str, Any]]) -> tuple[Piece, ...]:
+        return tuple(Piece(**item) for item in items)
+
+    turns = tuple(pieces(turn) for turn in fields["turns"])
+    return Prompt(pieces(fields["head"]), turns, pieces(fields["tail"]))
+
+
+def _claim_stdout() -> TextIO:
+    """Keep stdout for answers; whatever native code prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--embedder", type=Path)
+    parser.add_argument("--context-length", type=int, default=2048)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--gpu-layers", dest="gpu", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Finding related messages by meaning: a LanceDB table that can always be rebuilt from SQLite.
+
+The vectors themselves are rows of SQLite's `embeddings`; LanceDB only finds the nearest ones.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from storage import messages
+
+log = logging.getLogger(__name__)
+
+Vector = npt.NDArray[np.float32]
+
+TABLE = "messages"
+OPTIMIZE_EVERY = 32  # appended batches; each is a fragment that makes every search slower
+
+
+class VectorStore:
+    """The nearest messages to a vector. Calls block and must come from one thread at a time."""
+
+    def __init__(self, path: Path, dimension: int, embedder: str) -> None:
+        os.environ.setdefault("LANCE_LOG", "error")
+        import lancedb  # takes seconds and 120 MB: only who searches pays
+        import pyarrow
+
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._embedder = embedder
+        self._schema = pyarrow.schema(
+            [
+                pyarrow.field("id", pyarrow.int64()),
+                pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), dimension)),
+            ]
+        )
+        self._database: Any = lancedb.connect(path)
+        self._batches = 0
+        self._table: Any = self._open()
+
+    def sync(self, connection: sqlite3.Connection) -> int:
+        """Rebuild the table if it does not hold exactly what SQLite does; the number of rows."""
+        ids = _ids(connection, self._embedder)
+        held = self._table.search().select(["id"]).limit(self._table.count_rows() + 1).to_arrow()
+        found = held["id"].to_pylist()
+        if sorted(found) != ids:
+            self._rebuild(connection)
+            log.info("recall index rebuilt: %d messages", len(ids))
+        return len(ids)
+
+    def add(
+        self,
+        connection: sqlite3.Connection,
+        ids: Sequence[int],
+        vectors: Sequence[Vector],
+    ) -> None:
+        """Remember vectors of messages: in SQLite first, then in the table."""
+        connection.executemany(
+            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
+            [(i, self._embedder, v.tobytes()) for i, v in zip(ids, vectors, strict=True)],
+        )
+        rows = [{"id": i, "vector": v} for i, v in zip(ids, vectors, strict=True)]
+        self._table.add(rows)
+        self._batches += 1
+        if self._batches % OPTIMIZE_EVERY == 0:
+            self._table.optimize()
+
+    def search(self, vector: Vector, limit: int) -> list[tuple[int, float]]:
+        """The nearest message ids with their cosine similarity, the best first."""
+        found = self._table.search(vector).distance_type("cosine").limit(limit).to_list()
+        return [(row["id"], 1.0 - row["_distance"]) for row in found]
+
+    def _open(self) -> Any:
+        try:
+            return self._database.open_table(TABLE)
+        except (ValueError, OSError, RuntimeError):
+            # missing, or damaged by a power cut: the rows are in SQLite, `sync` brings them back
+            return self._database.create_table(TABLE, schema=self._schema, mode="overwrite")
+
+    def _rebuild(self, connection: sqlite3.Connection) -> None:
+        self._table = self._database.create_table(TABLE, schema=self._schema, mode="overwrite")
+        rows = connection.execute(
+            "SELECT message_id, vector FROM embeddings WHERE embedder = ?", (self._embedder,)
+        )
+        while batch := rows.fetchmany(4096):
+            self._table.add(
+                [{"id": row[0], "vector": np.frombuffer(row[1], np.float32)} for row in batch]
+            )
+
+
+def pending(connection: sqlite3.Connection, embedder: str, limit: int) -> list[messages.Message]:
+    """Messages by people that have no vector yet, the newest first."""
+    rows = connection.execute(
+        "SELECT m.message_id FROM messages m LEFT JOIN embeddings e"
+        " ON e.message_id = m.message_id AND e.embedder = ?"
+        " WHERE e.message_id IS NULL AND m.deleted_at IS NULL AND m.author_kind = 'member'"
+        " AND m.kind IN (0, 19) AND length(m.content) >= 12"
+        " ORDER BY m.message_id DESC LIMIT ?",
+        (embedder, limit),
+    )
+    return messages.by_ids(connection, [row[0] for row in rows])
+
+
+def _ids(connection: sqlite3.Connection, embedder: str) -> list[int]:
+    rows = connection.execute(
+        "SELECT message_id FROM embeddings WHERE embedder = ? ORDER BY message_id", (embedder,)
+    )
+    return [row[0] for row in rows]
