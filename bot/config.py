@@ -12,9 +12,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDS_A_PERSON = (
-    78  # exit code: restarting will not help, somebody must change something
-)
+NEEDS_A_PERSON = 78  # exit code: restarting will not help, somebody must change something
 RESTART_ME = 75
 
 DISCORD_API = "https://discord.com/api/v10"
@@ -78,9 +76,7 @@ def load(env_path: Path | None = None) -> Config:
         admin_ids=_admins(text["ADMIN_USERS"], path),
         channel_ids=_ids("CHANNELS", text["CHANNELS"], path),
         model_path=_path(text["MODEL_PATH"], path) if text["MODEL_PATH"] else None,
-        context_length=_number(
-            "CONTEXT_LENGTH", text["CONTEXT_LENGTH"], 2048, 256, 131_072, path
-        ),
+        context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], 2048, 256, 131_072, path),
         threads=_number("THREADS", text["THREADS"], 0, 0, 512, path),
         gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], 0, -1, 1000, path),
         data_dir=_path(text["DATA_DIR"] or str(ROOT / "data_storage"), path),
@@ -110,9 +106,7 @@ def _read(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        return {
-            k: v or "" for k, v in dotenv_values(path, encoding="utf-8-sig").items()
-        }
+        return {k: v or "" for k, v in dotenv_values(path, encoding="utf-8-sig").items()}
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(
@@ -191,9 +185,7 @@ def _number(name: str, text: str, default: int, low: int, high: int, path: Path)
 def _level(text: str, path: Path) -> str:
     level = text.upper() or "INFO"
     if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise UserError(
-            f"LOG_LEVEL in {path} is {text!r}; use DEBUG, INFO, WARNING or ERROR."
-        )
+        raise UserError(f"LOG_LEVEL in {path} is {text!r}; use DEBUG, INFO, WARNING or ERROR.")
     return level
 
 

@@ -15,9 +15,7 @@ from typing import TypeVar
 
 LINE_LIMIT = 2000
 _PROGRESS = "@progress "
-_LINE = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Z]{4,8}) (\S+) (.*)", re.DOTALL
-)
+_LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Z]{4,8}) (\S+) (.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
 _TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
 _WEBHOOK = re.compile(r"(/webhooks/\d+/)[\w-]+")
@@ -95,9 +93,7 @@ def report(progress: Progress) -> None:
         print(_PROGRESS + json.dumps(dataclasses.asdict(progress)), flush=True)
 
 
-def track(
-    step: str, items: Iterable[T], total: int, every_seconds: float = 0.25
-) -> Iterator[T]:
+def track(step: str, items: Iterable[T], total: int, every_seconds: float = 0.25) -> Iterator[T]:
     """Yield `items` while reporting progress and the time left."""
     update = meter(step, total, every_seconds)
     done = 0
@@ -107,9 +103,7 @@ def track(
     report(Progress(step, done, done, 0.0))
 
 
-def meter(
-    step: str, total: int, every_seconds: float = 0.25
-) -> Callable[[int, str], None]:
+def meter(step: str, total: int, every_seconds: float = 0.25) -> Callable[[int, str], None]:
     """A function `(done, note)` that reports at most once in `every_seconds`, with an estimate."""
     started = time.monotonic()
     last = started - every_seconds

@@ -16,6 +16,9 @@ from bot.config import UserError
 
 log = logging.getLogger(__name__)
 
+EMBEDDER = "all-MiniLM-L6-v2.f16"
+EMBEDDING_DIMENSION = 384
+
 
 @dataclasses.dataclass(frozen=True)
 class PackagedFile:

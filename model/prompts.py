@@ -110,7 +110,7 @@ def clean_name(name: str) -> str:
 
 
 def clean(text: str) -> str:
-    """The reply without template artefacts, cut to Discord's 2,000 characters. No style is touched."""
+    """The reply without template artefacts, within Discord's limit. Its style is not touched."""
     text = _CONTROL.split(text, maxsplit=1)[0].strip()
     return text[:DISCORD_LIMIT].rstrip()
 

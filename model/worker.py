@@ -1,6 +1,6 @@
 """The process that owns the GGUF: reads calls from stdin, writes answers to stdout, JSON lines.
 
-    python -m model.worker --model PATH [--embedder PATH] [--context-length N] [--threads N]
+    python -m model.worker --model PATH [--embedder-dir DIR] [--context-length N] [--threads N]
 
 One thread reads stdin so that a cancel is seen in the middle of a reply; the main thread owns the
 model, which is not thread-safe. The process ends when stdin closes.
@@ -35,7 +35,7 @@ def main() -> int:
     try:
         started = time.monotonic()
         model = load(arguments.model, arguments.context_length, arguments.threads, arguments.gpu)
-        embedder = embeddings.Embedder(arguments.embedder) if arguments.embedder else None
+        embedder = _embedder(arguments.embedder_dir)
     except UserError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return 78
@@ -62,6 +62,17 @@ def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0)
             f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
             "Delete it and fetch or train it again."
         ) from None
+
+
+def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
+    """The embedder; without it the bot still talks, it only recalls nothing."""
+    if models_dir is None:
+        return None
+    try:
+        return embeddings.Embedder(embeddings.minilm(models_dir))
+    except UserError as error:
+        print(f"recall is off: {error}", file=sys.stderr, flush=True)
+        return None
 
 
 def encoder(model: Llama) -> prompts.Encode:
@@ -166,7 +177,7 @@ def _claim_stdout() -> TextIO:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--embedder", type=Path)
+    parser.add_argument("--embedder-dir", type=Path)
     parser.add_argument("--context-length", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--gpu-layers", dest="gpu", type=int, default=0)

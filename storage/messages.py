@@ -53,6 +53,17 @@ class Channel:
     fetched_through: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """A reply the bot sent: its message, what it answered, and how long it took."""
+
+    message_id: int
+    trigger_id: int
+    channel_id: int
+    model: str
+    seconds: float
+
+
 def snowflake_time(snowflake: int) -> float:
     """When a snowflake was made, in seconds since 1970 (Discord API reference, "Snowflakes")."""
     return ((snowflake >> 22) + DISCORD_EPOCH_MS) / 1000
@@ -144,8 +155,11 @@ def recent(connection: sqlite3.Connection, channel_id: int, limit: int) -> list[
 
 def by_ids(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
     """The messages with these ids that still exist, in the order given."""
-    marks = ",".join("?" * len(ids))
-    rows = _read(connection, f"WHERE m.message_id IN ({marks}) AND m.deleted_at IS NULL", ids)
+    rows = _read(
+        connection,
+        "WHERE m.message_id IN (SELECT value FROM json_each(?)) AND m.deleted_at IS NULL",
+        (json.dumps(list(ids)),),
+    )
     found = {message.id: message for message in rows}
     return [found[i] for i in ids if i in found]
 
@@ -153,6 +167,27 @@ def by_ids(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
 def history(connection: sqlite3.Connection) -> Iterator[Message]:
     """Every message that was not deleted, channel by channel, oldest first."""
     return _read(connection, "WHERE m.deleted_at IS NULL ORDER BY m.channel_id, m.message_id", ())
+
+
+def names(connection: sqlite3.Connection, ids: Iterable[int] | None = None) -> dict[int, str]:
+    """The names, as last seen, of these people or of everybody, by id."""
+    if ids is None:
+        return dict(connection.execute("SELECT user_id, name FROM users"))
+    wanted = json.dumps(list(ids))
+    return dict(
+        connection.execute(
+            "SELECT user_id, name FROM users WHERE user_id IN (SELECT value FROM json_each(?))",
+            (wanted,),
+        )
+    )
+
+
+def record_reply(connection: sqlite3.Connection, reply: Reply) -> None:
+    """Note that, to what and how fast the bot replied."""
+    connection.execute(
+        "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?)",
+        (*dataclasses.astuple(reply), snowflake_time(reply.message_id)),
+    )
 
 
 def save_channel(connection: sqlite3.Connection, channel: Channel) -> None:

@@ -1,0 +1,128 @@
+"""One message, top to bottom: from what somebody wrote to what the bot says."""
+
+import asyncio
+import collections
+import contextlib
+import logging
+import random
+import sqlite3
+import time
+
+import discord
+
+from bot import participation
+from bot.participation import Reason
+from bot.recall import Recall
+from data import discord_api
+from model import prompts
+from model.inference import Engine, EngineError, Sampling
+from storage import database, messages
+from storage.messages import Message
+
+log = logging.getLogger(__name__)
+
+RECENT = 9  # messages shown to the model, as in the longest windows it is trained on
+RECALLED = 3
+NOBODY = discord.AllowedMentions.none()
+
+
+class Handler:
+    """Answers messages. Nothing it sends can ping anybody."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, engine: Engine, recall: Recall, own_id: int
+    ) -> None:
+        self._connection, self._engine, self._recall = connection, engine, recall
+        self._own_id = own_id
+        self._turns: dict[int, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+        self.in_flight = 0
+
+    async def handle(self, incoming: discord.Message) -> None:
+        """Record a member's message and answer it if the bot has reason to."""
+        connection = self._connection
+        message = discord_api.to_message(incoming, self._own_id)
+        if message.author_id in database.excluded_users(connection):
+            return
+        self.record(message)
+        reason = participation.decide(
+            is_mentioned=self._own_id in message.mentions,
+            is_reply_to_us=self._is_reply_to_us(message),
+            settings=database.settings(connection),
+            roll=random.random(),
+        )
+        channel_turn = self._turns[message.channel_id]
+        if reason is None or (channel_turn.locked() and not reason.is_addressed):
+            return
+        async with channel_turn:
+            self.in_flight += 1
+            try:
+                await self._answer(incoming, message, reason)
+            finally:
+                self.in_flight -= 1
+
+    def record(self, message: Message) -> None:
+        """Store a message; excluded people's are refused."""
+        with database.transaction(self._connection):
+            messages.save(self._connection, [message])
+
+    async def _answer(self, incoming: discord.Message, message: Message, reason: Reason) -> None:
+        started = time.monotonic()
+        async with incoming.channel.typing():
+            try:
+                text = await self._generate(message)
+            except EngineError as error:
+                log.error("no reply to %d: %s", message.id, error)
+                return
+            if not text:
+                log.warning("no reply to %d: the model said nothing", message.id)
+                return
+            sent = await self._send(incoming, text, reason)
+        if sent:
+            self._record_reply(sent, message, time.monotonic() - started)
+
+    async def _generate(self, message: Message) -> str:
+        recent = [m for m in self._recent(message) if m.id <= message.id]
+        known = {m.id for m in recent}
+        recalled = await self._recall.related(message.content, known, RECALLED)
+        prompt = prompts.build(self._as_turns(recent), self._as_turns(recalled))
+        settings = database.settings(self._connection)
+        sampling = Sampling(settings.temperature, settings.max_tokens)
+        pieces = self._engine.reply(prompt, sampling, message.channel_id)
+        async with contextlib.aclosing(pieces):
+            return prompts.clean("".join([piece async for piece in pieces]))
+
+    async def _send(
+        self, incoming: discord.Message, text: str, reason: Reason
+    ) -> discord.Message | None:
+        try:
+            if reason.is_addressed:
+                return await incoming.reply(text, mention_author=False, allowed_mentions=NOBODY)
+            return await incoming.channel.send(text, allowed_mentions=NOBODY)
+        except discord.HTTPException as error:
+            log.error("reply to %d not sent: HTTP %d", incoming.id, error.status)
+            return None
+
+    def _record_reply(self, sent: discord.Message, trigger: Message, seconds: float) -> None:
+        with database.transaction(self._connection):
+            messages.save(self._connection, [discord_api.to_message(sent, self._own_id)])
+            messages.record_reply(
+                self._connection,
+                messages.Reply(
+                    sent.id, trigger.id, trigger.channel_id, self._engine.model.stem, seconds
+                ),
+            )
+        log.info("replied to %d in %.1fs", trigger.id, seconds)
+
+    def _recent(self, message: Message) -> list[Message]:
+        """The conversation up to `message`: people and us, no other bots, no notices."""
+        recent = messages.recent(self._connection, message.channel_id, 2 * RECENT)
+        return [m for m in recent if m.author_kind in ("member", "self")][-RECENT:]
+
+    def _is_reply_to_us(self, message: Message) -> bool:
+        answered = messages.by_ids(self._connection, [message.reply_to or 0])
+        return any(m.author_id == self._own_id for m in answered)
+
+    def _as_turns(self, shown: list[Message]) -> list[prompts.Turn]:
+        mentioned = {user for message in shown for user in message.mentions}
+        names = messages.names(self._connection, mentioned)
+        return [prompts.turn(message, names, self._own_id) for message in shown]

@@ -1,0 +1,249 @@
+"""The bot: one process, one Discord connection, one model.
+
+    python -m bot.main [--env PATH] [--supervised]
+
+Exit codes: 0 asked to stop, 75 restart me, 78 a person must fix something, anything else a crash.
+`--supervised`: closing stdin asks the bot to finish and leave.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import aiohttp
+import discord
+import psutil
+from discord.ext import commands
+
+from bot import config, logs
+from bot.commands import Admin, sync
+from bot.config import Config, UserError
+from bot.handlers import NOBODY, Handler
+from bot.recall import Recall
+from data import discord_api
+from model import catalog
+from model.inference import Engine
+from storage import database, messages
+
+log = logging.getLogger("bot.main")
+
+BEAT_SECONDS = 2.0
+FINISH_SECONDS = 2.5
+RETRY_SECONDS = (1, 2, 5, 10, 30)
+AUTHENTICATION_FAILED = 4004
+
+
+def main() -> int:
+    arguments = _arguments()
+    try:
+        settings = config.load(arguments.env)
+        logs.setup(settings.log_level)
+        connection = database.connect(settings.database_path)
+        model = choose_model(settings, connection)
+        asyncio.run(run(settings, connection, model, arguments.supervised))
+    except UserError as error:
+        return config.exit_with(error)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
+    """The model to run: MODEL_PATH, else the deployed one, else the small default model."""
+    deployed = database.deployed_model(connection)
+    path = settings.model_path or (deployed and deployed.path)
+    path = path or catalog.small_model(settings.models_dir)
+    catalog.check_gguf(path)
+    return path
+
+
+async def run(
+    settings: Config, connection: sqlite3.Connection, model: Path, is_supervised: bool
+) -> None:
+    """Load the model, connect, and stay until asked to stop."""
+    discord_api.use(settings.api_base)
+    engine = Engine(
+        model,
+        embedder_dir=settings.models_dir,
+        context_length=settings.context_length,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+    )
+    recall = Recall(engine, settings.database_path, settings.embeddings_dir)
+    bot = PersonaBot(settings, connection, engine, recall)
+    _on_stop_request(bot.request_stop, is_supervised)
+    try:
+        beating = asyncio.create_task(_beat_forever(connection, model.stem))
+        await engine.start()
+        indexing = asyncio.create_task(recall.index_forever())
+        await _stay_connected(bot, settings)
+    finally:
+        for task in (beating, indexing):
+            task.cancel()
+        await engine.close()
+        recall.close()
+    if bot.failure:
+        raise bot.failure
+
+
+class PersonaBot(commands.Bot):
+    """discord.py's events, handed to the handler and the admin commands."""
+
+    def __init__(
+        self, settings: Config, connection: sqlite3.Connection, engine: Engine, recall: Recall
+    ) -> None:
+        intents = discord.Intents(
+            guilds=True, guild_messages=True, guild_reactions=True, message_content=True
+        )
+        super().__init__(
+            command_prefix="!",
+            help_command=None,
+            intents=intents,
+            allowed_mentions=NOBODY,
+            max_messages=None,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            chunk_guilds_at_startup=False,
+        )
+        self.failure: UserError | None = None
+        self._settings, self._database = settings, connection
+        self._answerer = Handler(connection, engine, recall, settings.application_id)
+        self._stopping = False
+        self._model_name = engine.model.stem
+
+    async def setup_hook(self) -> None:
+        admin = Admin(self._database, self._settings.admin_ids, self._model_name)
+        await self.add_cog(admin)
+
+    async def on_ready(self) -> None:
+        if self.get_guild(self._settings.server_id) is None:
+            self.failure = discord_api.not_a_member(self._settings)
+            await self.close()
+            return
+        await sync(self, self._database, self._settings.server_id)
+        log.info("connected as %d to server %d", self.application_id, self._settings.server_id)
+
+    async def on_message(self, message: discord.Message) -> None:
+        if self._stopping or message.author.bot or not self._is_ours(message):
+            return
+        is_admin = message.author.id in self._settings.admin_ids
+        if is_admin and (context := await self.get_context(message)).command:
+            await self.invoke(context)
+        else:
+            await self._answerer.handle(message)
+
+    async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
+        content = event.data.get("content")
+        if event.guild_id == self._settings.server_id and content is not None:
+            messages.edit(self._database, event.message_id, content, time.time())
+
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        messages.mark_deleted(self._database, [event.message_id])
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        messages.mark_deleted(self._database, event.message_ids)
+
+    async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
+        messages.add_reaction(self._database, event.message_id, str(event.emoji), 1)
+
+    async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
+        messages.add_reaction(self._database, event.message_id, str(event.emoji), -1)
+
+    def request_stop(self) -> None:
+        """Finish the reply in progress, then leave."""
+        if not self._stopping:
+            self._stopping = True
+            self._leaving = asyncio.ensure_future(self._leave())
+
+    async def _leave(self) -> None:
+        log.info("stopping")
+        deadline = time.monotonic() + FINISH_SECONDS
+        while self._answerer.in_flight and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        await self.close()
+
+    def _is_ours(self, message: discord.Message) -> bool:
+        """Whether the message was written in the server and one of the channels we serve."""
+        if not message.guild or message.guild.id != self._settings.server_id:
+            return False
+        chosen = self._settings.channel_ids
+        parent = getattr(message.channel, "parent_id", None)
+        return not chosen or message.channel.id in chosen or parent in chosen
+
+
+async def _stay_connected(bot: PersonaBot, settings: Config) -> None:
+    """Log in, waiting for the network if need be, and run until the bot is closed."""
+    async with bot:
+        for wait in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
+            try:
+                await bot.login(settings.token)
+                break
+            except discord.LoginFailure:
+                raise discord_api.refused(settings) from None
+            except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:
+                log.warning(
+                    "Discord cannot be reached (%s); trying again in %d s",
+                    type(error).__name__,
+                    wait,
+                )
+                await asyncio.sleep(wait)
+        try:
+            await bot.connect()
+        except discord.PrivilegedIntentsRequired:
+            raise discord_api.no_message_content(settings) from None
+        except discord.ConnectionClosed as error:
+            if error.code == AUTHENTICATION_FAILED:
+                raise discord_api.refused(settings) from None
+            raise
+
+
+async def _beat_forever(connection: sqlite3.Connection, model: str) -> None:
+    """Write a sign of life that stops when the event loop does."""
+    own, started = psutil.Process(), time.time()
+    while True:
+        family = [own, *own.children(recursive=True)]
+        memory = 0
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                memory += process.memory_info().rss
+        beat = database.Heartbeat(os.getpid(), started, time.time(), memory / 2**20, model)
+        database.beat(connection, "bot", beat)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _on_stop_request(stop: Callable[[], None], is_supervised: bool) -> None:
+    """Call `stop` on SIGINT, SIGTERM and, when supervised, when stdin closes."""
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: closing stdin does it there
+            loop.add_signal_handler(name, stop)
+
+    def wait_for_parent() -> None:
+        sys.stdin.buffer.read()
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            loop.call_soon_threadsafe(stop)
+
+    if is_supervised:
+        threading.Thread(target=wait_for_parent, daemon=True).start()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The bot process.")
+    parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
+    parser.add_argument(
+        "--supervised", action="store_true", help="closing stdin asks the bot to leave"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
