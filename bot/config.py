@@ -3,6 +3,7 @@
 import base64
 import binascii
 import dataclasses
+import io
 import os
 import re
 import sys
@@ -106,13 +107,14 @@ def _read(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        return {k: v or "" for k, v in dotenv_values(path, encoding="utf-8-sig").items()}
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(
             f"Cannot read {path}: {reason}. Make it a text file that you may read, "
             "or copy .env.example over it and fill it in again."
         ) from None
+    return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
 
 
 def _token(text: str, path: Path) -> str:

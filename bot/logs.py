@@ -17,7 +17,7 @@ LINE_LIMIT = 2000
 _PROGRESS = "@progress "
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Z]{4,8}) (\S+) (.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
-_TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
+_TOKEN = re.compile(r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
 _WEBHOOK = re.compile(r"(/webhooks/\d+/)[\w-]+")
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class _Formatter(logging.Formatter):
         text = record.getMessage()
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
-        text = redact(text).replace("\n", "\\n")
+        text = redact(text[: 2 * LINE_LIMIT]).replace("\n", "\\n")
         millis = int(record.msecs) % 1000
         return f"{stamp}.{millis:03d}Z {record.levelname} {record.name} {_clean(text)}"
 
@@ -82,7 +82,7 @@ def parse(line: str) -> LogLine | Progress:
     if match := _LINE.fullmatch(line[: LINE_LIMIT + 200]):
         stamp, level, source, text = match.groups()
         return LogLine(stamp, level, source, _clean(text.replace("\\n", "\n")))
-    return LogLine("", "INFO", "", _clean(redact(line)))
+    return LogLine("", "INFO", "", _clean(redact(line[: 2 * LINE_LIMIT])))
 
 
 def report(progress: Progress) -> None:
