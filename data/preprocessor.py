@@ -117,14 +117,19 @@ def _trainable(
 def _split_by_time(
     talks: Sequence[list[Message]],
 ) -> tuple[list[list[Message]], list[list[Message]]]:
-    """Each channel's newest conversations that hold `HELD_OUT` of its messages are held out."""
+    """Hold out each channel's newest conversations, up to `HELD_OUT` of its messages.
+
+    A newest conversation that is longer than that is cut in two, its end held out.
+    """
     by_channel: dict[int, list[list[Message]]] = {}
     for talk in talks:
         by_channel.setdefault(talk[0].channel_id, []).append(talk)
     learned: list[list[Message]] = []
     held_out: list[list[Message]] = []
     for own in by_channel.values():
-        room = HELD_OUT * sum(map(len, own))
+        room = int(HELD_OUT * sum(map(len, own)))
+        if 0 < room < len(own[-1]):
+            own[-1:] = [own[-1][:-room], own[-1][-room:]]
         for talk in reversed(own):
             room -= len(talk)
             (held_out if room >= 0 else learned).append(talk)

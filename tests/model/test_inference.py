@@ -1,0 +1,122 @@
+"""The engine: a real worker process with a real model, and what happens when it dies."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from bot.config import ROOT, UserError
+from model import prompts
+from model.inference import Engine, EngineError, Sampling
+from model.prompts import Prompt, Turn
+
+PROMPT = prompts.build([Turn("amber", "hi"), Turn("bob", "what's your favourite food?")])
+
+
+@contextlib.asynccontextmanager
+async def running(model: Path, embedder_dir: Path | None = None) -> AsyncIterator[Engine]:
+    engine = Engine(model, embedder_dir=embedder_dir, context_length=512)
+    try:
+        await engine.start()
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def say(engine: Engine, prompt: Prompt = PROMPT, tokens: int = 12, seed: int = 1) -> str:
+    sampling = Sampling(max_tokens=tokens, seed=seed)
+    return "".join([piece async for piece in engine.reply(prompt, sampling, 1)])
+
+
+def worker_of(engine: Engine) -> psutil.Process:
+    (child,) = [c for c in psutil.Process().children() if "model.worker" in c.cmdline()]
+    return child
+
+
+async def test_the_same_seed_gives_the_same_reply(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        first, second, other = [await say(engine, seed=seed) for seed in (1, 1, 2)]
+    assert first == second
+    assert first
+    assert first != other
+
+
+async def test_calls_that_overlap_are_all_answered(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        answers = await asyncio.gather(*(say(engine, tokens=4, seed=n) for n in range(8)))
+    assert all(answers)
+
+
+async def test_a_prompt_longer_than_the_context_is_still_answered(small_model: Path) -> None:
+    turns = [Turn("a", f"message number {n} " * 20) for n in range(60)]
+    async with running(small_model) as engine:
+        assert await say(engine, prompts.build(turns), tokens=8)
+
+
+async def test_a_dead_worker_is_an_error_and_then_replaced(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        worker = worker_of(engine)
+        with pytest.raises(EngineError, match="the worker"):
+            async for _ in engine.reply(PROMPT, Sampling(max_tokens=200), 1):
+                worker.kill()
+        assert await say(engine)
+
+
+async def test_leaving_early_stops_the_model(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        pieces = engine.reply(PROMPT, Sampling(max_tokens=400), 1)
+        async with contextlib.aclosing(pieces):
+            async for _ in pieces:
+                break
+        assert await asyncio.wait_for(say(engine, tokens=2), 30)
+
+
+async def test_the_worker_leaves_with_the_engine(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        worker = worker_of(engine)
+    assert not worker.is_running()
+
+
+async def test_embeddings_tell_meaning(small_model: Path) -> None:
+    async with running(small_model, ROOT / "models") as engine:
+        cat, kitten, pip = await engine.embed(["my cat", "a small kitten", "pip install fails"])
+    assert np.dot(cat, cat) == pytest.approx(1, abs=1e-3)
+    assert np.dot(cat, kitten) > np.dot(cat, pip) + 0.2
+
+
+async def test_an_engine_without_embedder_says_so(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        with pytest.raises(EngineError, match="without an embedder"):
+            await engine.embed(["hi"])
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "There is no model at"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n", "Git-LFS"),
+        (b"<html>404</html>", "not a GGUF"),
+        (b"", "not a GGUF"),
+        (b"GGUF" + bytes(60), "damaged or incomplete"),
+        ("truncated", "damaged or incomplete"),
+    ],
+)
+async def test_a_bad_model_file_is_a_sentence(
+    tmp_path: Path, small_model: Path, content: bytes | str | None, named: str
+) -> None:
+    path = tmp_path / "model.gguf"
+    if content == "truncated":
+        path.write_bytes(small_model.read_bytes()[:5_000_000])
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=named):
+        await Engine(path).start()
+
+
+async def test_a_folder_is_not_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a folder"):
+        await Engine(tmp_path).start()
