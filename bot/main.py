@@ -81,19 +81,27 @@ async def run(
     )
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
     bot = PersonaBot(settings, connection, engine, recall)
-    _on_stop_request(bot.request_stop, is_supervised)
+    talking = asyncio.create_task(_talk(bot, engine, recall, settings))
+    beating = asyncio.create_task(_beat_forever(connection, model.stem))
+    _on_stop_request(lambda: bot.request_stop(talking), is_supervised)
     try:
-        beating = asyncio.create_task(_beat_forever(connection, model.stem))
-        await engine.start()
-        indexing = asyncio.create_task(recall.index_forever())
-        await _stay_connected(bot, settings)
+        with contextlib.suppress(asyncio.CancelledError):
+            await talking
     finally:
-        for task in (beating, indexing):
-            task.cancel()
+        beating.cancel()
         await engine.close()
         recall.close()
     if bot.failure:
         raise bot.failure
+
+
+async def _talk(bot: "PersonaBot", engine: Engine, recall: Recall, settings: Config) -> None:
+    await engine.start()
+    indexing = asyncio.create_task(recall.index_forever())
+    try:
+        await _stay_connected(bot, settings)
+    finally:
+        indexing.cancel()
 
 
 class PersonaBot(commands.Bot):
@@ -158,18 +166,18 @@ class PersonaBot(commands.Bot):
     async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
         messages.add_reaction(self._database, event.message_id, str(event.emoji), -1)
 
-    def request_stop(self) -> None:
-        """Finish the reply in progress, then leave."""
+    def request_stop(self, talking: asyncio.Task[None]) -> None:
+        """Finish the reply in progress, then end the task that keeps us connected."""
         if not self._stopping:
             self._stopping = True
-            self._leaving = asyncio.ensure_future(self._leave())
+            self._leaving = asyncio.ensure_future(self._leave(talking))
 
-    async def _leave(self) -> None:
+    async def _leave(self, talking: asyncio.Task[None]) -> None:
         log.info("stopping")
         deadline = time.monotonic() + FINISH_SECONDS
         while self._answerer.in_flight and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        await self.close()
+        talking.cancel()
 
     def _is_ours(self, message: discord.Message) -> bool:
         """Whether the message was written in the server and one of the channels we serve."""
@@ -183,19 +191,7 @@ class PersonaBot(commands.Bot):
 async def _stay_connected(bot: PersonaBot, settings: Config) -> None:
     """Log in, waiting for the network if need be, and run until the bot is closed."""
     async with bot:
-        for wait in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
-            try:
-                await bot.login(settings.token)
-                break
-            except discord.LoginFailure:
-                raise discord_api.refused(settings) from None
-            except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:
-                log.warning(
-                    "Discord cannot be reached (%s); trying again in %d s",
-                    type(error).__name__,
-                    wait,
-                )
-                await asyncio.sleep(wait)
+        await _log_in(bot, settings)
         try:
             await bot.connect()
         except discord.PrivilegedIntentsRequired:
@@ -204,6 +200,19 @@ async def _stay_connected(bot: PersonaBot, settings: Config) -> None:
             if error.code == AUTHENTICATION_FAILED:
                 raise discord_api.refused(settings) from None
             raise
+
+
+async def _log_in(bot: PersonaBot, settings: Config) -> None:
+    for wait in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
+        try:
+            return await bot.login(settings.token)
+        except discord.LoginFailure:
+            raise discord_api.refused(settings) from None
+        except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:
+            reason = type(error).__name__
+            log.warning("Discord cannot be reached (%s); trying again in %d s", reason, wait)
+            await bot.http.close()  # the next attempt opens a session of its own
+            await asyncio.sleep(wait)
 
 
 async def _beat_forever(connection: sqlite3.Connection, model: str) -> None:

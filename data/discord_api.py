@@ -51,6 +51,14 @@ def refused(config: Config) -> UserError:
     )
 
 
+def unreachable(error: Exception) -> UserError:
+    """What to say when there is no answer from Discord at all."""
+    return UserError(
+        f"Discord cannot be reached ({type(error).__name__}). Check the network, look at "
+        "https://discordstatus.com, and run the same command again; nothing was lost."
+    )
+
+
 def no_message_content(config: Config) -> UserError:
     """What to say when the bot may not read what people write."""
     return UserError(

@@ -12,6 +12,7 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable
 
+import aiohttp
 import discord
 
 from bot.config import Config
@@ -95,7 +96,9 @@ async def _login(config: Config) -> AsyncIterator[tuple[discord.Client, discord.
             raise discord_api.refused(config) from None
         except (discord.NotFound, discord.Forbidden):
             raise discord_api.not_a_member(config) from None
-        flags = (await client.application_info()).flags
+        except (discord.DiscordServerError, aiohttp.ClientError, OSError) as error:
+            raise discord_api.unreachable(error) from None
+        flags = client.application_flags
         if not (flags.gateway_message_content or flags.gateway_message_content_limited):
             raise discord_api.no_message_content(config)
         yield client, guild

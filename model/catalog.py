@@ -1,5 +1,9 @@
-"""The models the product knows, where their files come from, and whether a file is whole."""
+"""The models the product knows, where their files come from, and whether a file is whole.
 
+    python -m model.catalog --models-dir DIR      fetch the default models, if they are not there
+"""
+
+import argparse
 import contextlib
 import dataclasses
 import hashlib
@@ -12,7 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from bot.config import UserError
+from bot.config import UserError, exit_with
 
 log = logging.getLogger(__name__)
 
@@ -137,3 +141,21 @@ def _put_in_place(source: Path, target: Path) -> None:
     partial = target.with_suffix(".partial")
     partial.write_bytes(source.read_bytes())
     os.replace(partial, target)  # renamed last: the name is the proof that the file is complete
+
+
+def main() -> int:
+    from model import embeddings  # it needs this module, and llama.cpp
+
+    parser = argparse.ArgumentParser(description="Fetch the default models.")
+    parser.add_argument("--models-dir", type=Path, required=True)
+    models_dir = parser.parse_args().models_dir
+    try:
+        for path in (small_model(models_dir), embeddings.minilm(models_dir)):
+            print(f"{path.name}, {path.stat().st_size / 1e6:.0f} MB")
+    except UserError as error:
+        return exit_with(error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

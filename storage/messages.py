@@ -190,6 +190,15 @@ def record_reply(connection: sqlite3.Connection, reply: Reply) -> None:
     )
 
 
+def reply_for(connection: sqlite3.Connection, trigger_id: int) -> Message | None:
+    """What the bot replied to a message, if it did."""
+    row = connection.execute(
+        "SELECT message_id FROM replies WHERE trigger_id = ?", (trigger_id,)
+    ).fetchone()
+    found = by_ids(connection, [row[0]]) if row else []
+    return found[0] if found else None
+
+
 def save_channel(connection: sqlite3.Connection, channel: Channel) -> None:
     """Note a channel that exists and may be read; how far it was fetched is kept."""
     connection.execute(

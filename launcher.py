@@ -1,0 +1,70 @@
+"""The desktop application: the window that starts, watches and stops the bot.
+
+    python3 launcher.py                      the window
+    python3 launcher.py --headless           the bot without a window, until Ctrl-C
+    python3 launcher.py --demo               try it: no token, no Discord, a sample community
+    python3 launcher.py --demo --headless    the same in the terminal; it ends by itself
+    ... --demo --train [--max-steps N]       fine-tune the model on the community first
+
+The first run makes `.venv` and installs what is needed there.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import bootstrap
+
+DEMO_STEPS = 60
+
+
+def main() -> int:
+    arguments = _arguments()
+    is_headless = arguments.headless or not _has_display()
+    bootstrap.require(window=not is_headless)
+    files = ["requirements.txt", *["requirements-train.txt"] * arguments.train]
+    bootstrap.reexec(bootstrap.ensure(*files), sys.argv)
+    return _run(arguments, is_headless)
+
+
+def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
+    """What happens inside `.venv`."""
+    if is_headless:
+        import terminal
+
+        if arguments.demo:
+            return terminal.demo(arguments.max_steps if arguments.train else 0)
+        return terminal.supervise(arguments.env)
+    from gui import app
+
+    if arguments.demo:
+        from sandbox.demo import Demo
+
+        demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
+        return app.run(demo.prepare, steps=demo.steps)
+    return app.run(app.session_from(arguments.env))
+
+
+def _has_display() -> bool:
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--demo", action="store_true", help="a sample community, no token needed")
+    parser.add_argument("--headless", action="store_true", help="no window, only the terminal")
+    parser.add_argument("--train", action="store_true", help="with --demo: fine-tune first")
+    parser.add_argument(
+        "--max-steps", type=int, default=DEMO_STEPS, help="training steps (default: %(default)s)"
+    )
+    parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
