@@ -148,7 +148,8 @@ class BotController:
             self._enter(State.STOPPED)
         # STARTING, RUNNING -> FAILED: a person must put something right
         elif code == NEEDS_A_PERSON:
-            self._fail(child.last_error or "The bot cannot run as it is set up; see the log.", now)
+            reason = child.last_error or "The bot cannot run as it is set up; see the log."
+            self._enter(State.FAILED, reason)
         # STARTING, RUNNING -> STARTING: it asks for a new process (once; then it must wait)
         elif code == RESTART_ME and (has_run or not self._failures):
             self._failures += not has_run
@@ -175,14 +176,12 @@ class BotController:
             _write(self._spawns_path, json.dumps([*spawns, now]))
             self.child = Child(self._command, self.output, self._cwd)
         except OSError as error:
-            self._fail(f"The bot cannot be started: {error}. Check that file and its folder.", now)
+            reason = f"The bot cannot be started: {error}. Check that file and its folder."
+            self._enter(State.FAILED, reason)
+            self.output.say("ERROR", reason, now)
             return
         self._heard_at = now
         self._enter(State.STARTING)
-
-    def _fail(self, reason: str, now: float) -> None:
-        self._enter(State.FAILED, reason)
-        self.output.say("ERROR", reason, now)
 
     def _enter(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason

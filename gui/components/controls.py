@@ -1,0 +1,142 @@
+"""The window's building blocks: cards, labels and buttons in our colours."""
+
+from collections.abc import Callable
+from typing import Any
+
+import customtkinter as ctk
+
+from gui import keyboard, theme
+from gui.theme import Pair
+
+_LOOKS: dict[str, tuple[Pair, Pair, Pair]] = {
+    "main": (theme.ACCENT, theme.ACCENT_HOVER, theme.ON_ACCENT),
+    "plain": (theme.PLAIN, theme.PLAIN_HOVER, theme.TEXT),
+    "danger": (theme.PLAIN, theme.PLAIN_HOVER, theme.DANGER),
+}
+
+
+def card(parent: Any) -> Any:
+    """A panel with rounded corners and a thin border."""
+    return ctk.CTkFrame(
+        parent,
+        corner_radius=theme.RADIUS,
+        fg_color=theme.CARD,
+        border_width=1,
+        border_color=theme.BORDER,
+    )
+
+
+def group(parent: Any) -> Any:
+    """An invisible frame that holds widgets together."""
+    return ctk.CTkFrame(parent, fg_color="transparent", corner_radius=0)
+
+
+def label(
+    parent: Any, text: str = "", size: int = 13, color: Pair = theme.TEXT, weight: str = "normal"
+) -> Any:
+    """A line of text."""
+    font = theme.font(size, weight)
+    return ctk.CTkLabel(parent, text=text, font=font, text_color=color, anchor="w", height=size + 7)
+
+
+def heading(parent: Any, text: str) -> Any:
+    """The title of a card."""
+    return label(parent, text, 14, weight="bold")
+
+
+def button(
+    parent: Any, text: str, command: Callable[[], object], look: str = "plain", width: int = 90
+) -> Any:
+    """A button that the keyboard can reach. `look` is "main", "plain" or "danger"."""
+    color, hover, text_color = _LOOKS[look]
+    made = ctk.CTkButton(
+        parent,
+        text=text,
+        command=command,
+        width=width,
+        height=32,
+        corner_radius=8,
+        border_width=2,  # always there, so that the focus ring moves nothing
+        border_color=color,
+        fg_color=color,
+        hover_color=hover,
+        text_color=text_color,
+        text_color_disabled=theme.DISABLED,
+        font=theme.font(13),
+    )
+    keyboard.reach_button(made)
+    made.look = look
+    return made
+
+
+def entry(parent: Any, hint: str) -> Any:
+    """A field for a line of text, with a hint while it is empty."""
+    return ctk.CTkEntry(
+        parent,
+        placeholder_text=hint,
+        width=220,
+        height=32,
+        border_width=1,
+        border_color=theme.BORDER,
+        fg_color=theme.CARD,
+        text_color=theme.TEXT,
+        placeholder_text_color=theme.MUTED,
+        font=theme.font(),
+    )
+
+
+def choice(parent: Any, values: list[str], chosen: Callable[[str], object]) -> Any:
+    """One of a few values, all of them on show; starts with the first."""
+    made = ctk.CTkSegmentedButton(
+        parent,
+        values=values,
+        command=chosen,
+        height=32,
+        corner_radius=8,
+        fg_color=theme.PLAIN,
+        unselected_color=theme.PLAIN,
+        unselected_hover_color=theme.PLAIN_HOVER,
+        selected_color=theme.CHOSEN,
+        selected_hover_color=theme.CHOSEN,
+        text_color=theme.TEXT,
+        font=theme.font(),
+    )
+    made.set(values[0])
+    for one in made._buttons_dict.values():
+        keyboard.reach_button(one)
+    return made
+
+
+def switch(parent: Any, text: str, turned: Callable[[], object]) -> Any:
+    """An on-off switch that the keyboard can reach."""
+    made = ctk.CTkSwitch(
+        parent,
+        text=text,
+        command=turned,
+        font=theme.font(),
+        fg_color=theme.TRACK,
+        progress_color=theme.ACCENT,
+        button_color=theme.KNOB,
+        button_hover_color=theme.KNOB,
+        text_color=theme.TEXT,
+    )
+    keyboard.reach_switch(made)
+    return made
+
+
+def enable(widget: Any, is_enabled: bool) -> None:
+    """Switch a button on or off; one that is off is no stop for Tab and looks flat."""
+    state = "normal" if is_enabled else "disabled"
+    if widget.cget("state") == state:
+        return
+    color = _LOOKS[widget.look][0] if is_enabled else theme.PLAIN
+    widget.configure(state=state, fg_color=color, border_color=color)
+    widget._canvas.configure(takefocus=int(is_enabled))
+
+
+def set_text(widget: Any, text: str, color: Pair | None = None) -> None:
+    """Change a text (and its colour) where it differs: redrawing is what costs."""
+    if widget.cget("text") != text:
+        widget.configure(text=text)
+    if color and widget.cget("text_color") != color:
+        widget.configure(text_color=color)

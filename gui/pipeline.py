@@ -1,0 +1,124 @@
+"""The quick actions that run a script of the pipeline, one at a time."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.config import NEEDS_A_PERSON
+from bot.logs import LogLine, Progress
+from child_process import Step
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """A script, the button's text and what is said while it runs."""
+
+    script: str
+    text: str
+    doing: str
+
+
+FETCH = Action("1_fetch_all_history.py", "Fetch new messages", "Fetching messages")
+ACTIONS = (
+    FETCH,
+    Action("2_prepare_training_data.py", "Prepare data", "Preparing data"),
+    Action("3_train_model.py", "Retrain model", "Training"),
+    Action("4_evaluate_personality.py", "Evaluate", "Evaluating"),
+    Action("5_deploy_bot.py", "Deploy", "Deploying"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class StepView:
+    """The step that runs or ran last; `fraction` None: nobody knows how far it is."""
+
+    title: str = "Nothing is running"
+    is_running: bool = False
+    is_failed: bool = False
+    fraction: float | None = 0.0
+    seconds_left: float | None = None
+    note: str = ""
+    last_line: str = ""
+
+
+class Pipeline:
+    """Runs the scripts with one interpreter and one settings file."""
+
+    def __init__(self, python: str, env_path: Path, scripts: Path) -> None:
+        self.view = StepView()
+        self._command = [python, str(scripts), "--env", str(env_path)]
+        self._action: Action | None = None
+        self._step: Step | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._step is not None
+
+    def start(self, action: Action, arguments: Sequence[str] = ()) -> None:
+        """Run a script, unless one is running."""
+        if self._step:
+            return
+        python, scripts, *environment = self._command
+        try:
+            script = str(Path(scripts) / action.script)
+            self._step = Step([python, script, *environment, *arguments])
+        except OSError as error:
+            self.view = StepView(
+                f"{action.text}: cannot start", is_failed=True, last_line=str(error)
+            )
+            return
+        self._action = action
+        self.view = StepView(action.doing, True, fraction=None)
+
+    def cancel(self) -> None:
+        """Have the running script stop; it keeps what it has done so far."""
+        if self._step:
+            self._step.cancel()
+            self.view = dataclasses.replace(self.view, title="Cancelling", seconds_left=None)
+
+    def kill(self) -> None:
+        """End the running script at once."""
+        if self._step:
+            self._step.child.kill_tree()
+
+    def tick(self, now: float) -> list[LogLine]:
+        """Move on, and give back the lines that came."""
+        if not self._step or not self._action:
+            return []
+        code = self._step.tick(now)
+        lines = []
+        for event in self._step.output.take():
+            if isinstance(event, Progress):
+                self._show(event)
+            else:
+                lines.append(event)
+        if lines:
+            self.view = dataclasses.replace(self.view, last_line=lines[-1].text)
+        if code is not None and not lines:  # the last of its lines was taken
+            self._conclude(self._step, self._action, code)
+        return lines
+
+    def _show(self, progress: Progress) -> None:
+        self.view = dataclasses.replace(
+            self.view,
+            fraction=min(1.0, progress.done / progress.total) if progress.total else None,
+            seconds_left=progress.seconds_left,
+            note=progress.note or _count(progress),
+        )
+
+    def _conclude(self, step: Step, action: Action, code: int) -> None:
+        self._step = None
+        said = step.child.last_error or self.view.last_line
+        if step.is_cancelled:
+            self.view = StepView(f"{action.text}: cancelled", last_line=said)
+        elif code == 0:
+            self.view = StepView(f"{action.text}: done", fraction=1.0, last_line=said)
+        else:
+            word = "needs you" if code == NEEDS_A_PERSON else f"failed (exit code {code})"
+            self.view = StepView(f"{action.text}: {word}", is_failed=True, last_line=said)
+
+
+def _count(progress: Progress) -> str:
+    if progress.total:
+        return f"{progress.done:,} of {progress.total:,}"
+    return f"{progress.done:,}" if progress.done else ""

@@ -1,0 +1,247 @@
+"""All that the window knows and can do, without a widget. One thread, the window's, calls it."""
+
+import dataclasses
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from bot.config import UserError
+from bot.logs import LogLine, Progress
+from bot_controller import State
+from gui import snapshot
+from gui.log_store import LogStore
+from gui.pipeline import FETCH, Action, Pipeline
+from gui.session import Prepare, Session
+from gui.setup import Setup
+from gui.snapshot import Snapshot
+from storage import database
+from storage.database import Settings
+from storage.stats import Stats, stats
+
+log = logging.getLogger(__name__)
+
+DEBOUNCE_SECONDS = 0.3
+SETTINGS_SECONDS = 1.0
+MEMORY_SECONDS = 2.0
+STATS_SECONDS = 5.0
+_TONES = {
+    State.RUNNING: "good",
+    State.STARTING: "busy",
+    State.STOPPING: "busy",
+    State.BACKOFF: "bad",
+    State.FAILED: "bad",
+    State.STOPPED: "idle",
+}
+
+
+class Presenter:
+    """Ticks everything that moves, and sums it up in a `Snapshot`."""
+
+    def __init__(self, prepare: Prepare, setup_steps: Sequence[str] = ()) -> None:
+        self.log = LogStore()
+        self.setup = Setup(prepare, setup_steps)
+        self.session: Session | None = None
+        self.pipeline: Pipeline | None = None
+        self.is_closing = False
+        self._connection: sqlite3.Connection | None = None
+        self._settings, self._stats = Settings(), Stats()
+        self._pending: dict[str, Any] = {}
+        self._write_at = 0.0
+        self._memory_mb = 0.0
+        self._loading = ""
+        self._dropped = 0
+        self._due: dict[str, float] = {}
+        self._said: list[LogLine] = []
+        self.setup.start()
+
+    def start(self) -> None:
+        """Start the bot, or try again to get one."""
+        if self.session:
+            self.session.controller.start()
+        else:
+            self.setup.start()
+
+    def stop(self) -> None:
+        """Let the bot finish its reply and end it."""
+        if self.session:
+            self.session.controller.stop()
+
+    def restart(self) -> None:
+        """Stop the bot and start it."""
+        if self.session:
+            self.session.controller.restart()
+
+    def force_stop(self) -> None:
+        """End the bot at once."""
+        if self.session:
+            self.session.controller.force_stop()
+
+    def change(self, name: str, value: float) -> None:
+        """Keep a setting, once it has not been changed again for a moment."""
+        self._pending[name] = value
+        self._write_at = time.monotonic() + DEBOUNCE_SECONDS
+
+    def needs_permission(self, action: Action) -> bool:
+        """Whether a person must first confirm that the messages may be used."""
+        if action is not FETCH or self._connection is None:
+            return False
+        return not database.has_permission(self._connection)
+
+    def run_step(self, action: Action, is_permitted: bool = False) -> None:
+        """Run a script of the pipeline, unless one is running."""
+        if self.pipeline:
+            self.pipeline.start(action, ["--i-have-permission"] if is_permitted else [])
+
+    def cancel_step(self) -> None:
+        """Have the running script stop."""
+        if self.pipeline:
+            self.pipeline.cancel()
+
+    def say(self, level: str, text: str) -> None:
+        """Add a line of the window's own to the log."""
+        self._said.append(LogLine(_utc(time.time()), level, "window", text))
+
+    def close(self) -> None:
+        """Have everything end; go on ticking until `is_quiet`."""
+        self.is_closing = True
+        self._write_at = 0.0
+        self.setup.cancel()
+        self.cancel_step()
+        self.stop()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing that was started runs any more."""
+        is_busy = self.setup.is_running or (self.pipeline and self.pipeline.is_running)
+        if self.session and self.session.controller.state is not State.STOPPED:
+            return False
+        return not is_busy
+
+    def end(self) -> None:
+        """End by force whatever still runs."""
+        self.force_stop()
+        if self.pipeline:
+            self.pipeline.kill()
+        if session := self.session or self.setup.session:
+            session.close()
+        if self._connection:
+            self._connection.close()
+
+    def tick(self, now: float) -> list[LogLine]:
+        """Do what is due at `now` (seconds since 1970); gives back the new log lines."""
+        lines = self.setup.take()
+        if self.setup.session and not self.session and not self.is_closing:
+            self._open(self.setup.session)
+        if self.session and self.pipeline:
+            self.session.controller.tick(now)
+            lines += self._bot_lines(self.session, now)
+            lines += self.pipeline.tick(now)
+            self._read(now)
+        lines += self._said
+        self._said = []
+        self.log.add(lines, now)
+        return lines
+
+    def snapshot(self, now: float) -> Snapshot:
+        """What to show at `now`."""
+        if not self.session or not self.pipeline:
+            return self._snapshot_of_setup()
+        controller, figures = self.session.controller, self._stats
+        state = controller.state
+        since, reply = controller.running_since, figures.last_reply_at
+        is_up = state in (State.STARTING, State.RUNNING)
+        is_alive = is_up or state is State.STOPPING
+        model = controller.heartbeat.model if controller.heartbeat and since else ""
+        return Snapshot(
+            word=state.value,
+            tone=_TONES[state],
+            reason=controller.reason or (self._loading if state is State.STARTING else ""),
+            facts=snapshot.facts(
+                None if since is None else now - since,
+                self._memory_mb if is_alive else 0.0,
+                model,
+                None if reply is None else now - reply,
+            ),
+            can_start=not is_alive and not self.is_closing,
+            can_stop=is_up or state is State.BACKOFF,
+            can_restart=is_up,
+            can_force_stop=is_alive,
+            can_run_steps=not self.pipeline.is_running and not self.is_closing,
+            settings=dataclasses.replace(self._settings, **self._pending),
+            day=snapshot.day_rows(figures, self.log.errors(now)),
+            week=snapshot.week_rows(figures),
+            step=self.pipeline.view,
+            chat_url=self.session.chat_url,
+        )
+
+    def _snapshot_of_setup(self) -> Snapshot:
+        view, error = self.setup.view(), self.setup.error
+        return Snapshot(
+            word="Not set up" if error else "Setting up",
+            tone="bad" if error else "busy",
+            reason=error,
+            facts=snapshot.facts(None, 0.0, "", None),
+            start_text="Retry" if error else "Start",
+            can_start=bool(error) and not self.setup.is_running,
+            day=snapshot.day_rows(Stats(), 0),
+            week=snapshot.week_rows(Stats()),
+            setup=view,
+        )
+
+    def _open(self, session: Session) -> None:
+        try:
+            self._connection = database.connect(session.database_path)
+        except UserError as error:
+            self.setup.session, self.setup.error = None, str(error)
+            return
+        self._connection.execute("PRAGMA busy_timeout = 100")  # a window waits for nobody
+        self.session = session
+        self.pipeline = Pipeline(session.python, session.env_path, session.scripts)
+        if session.starts_at_once:
+            session.controller.start()
+
+    def _bot_lines(self, session: Session, now: float) -> list[LogLine]:
+        output, lines = session.controller.output, []
+        for event in output.take():
+            if isinstance(event, Progress):
+                self._loading = f"{event.step} {event.note}".strip()
+            else:
+                lines.append(event)
+        if output.dropped > self._dropped and self._is_due("dropped", STATS_SECONDS, now):
+            count, self._dropped = output.dropped - self._dropped, output.dropped
+            self.say("WARNING", f"{count:,} log lines came too fast to be shown")
+        return lines
+
+    def _read(self, now: float) -> None:
+        """Look at what others changed in the database; leave it for later while it is locked."""
+        assert self._connection and self.session
+        child = self.session.controller.child
+        if child and self._is_due("memory", MEMORY_SECONDS, now):
+            self._memory_mb = child.memory_mb()
+        try:
+            if self._pending and time.monotonic() >= self._write_at:
+                self._write(self._connection)
+            if self._is_due("settings", SETTINGS_SECONDS, now):
+                self._settings = database.settings(self._connection)
+            if self._is_due("stats", STATS_SECONDS, now):
+                self._stats = stats(self._connection, now)
+        except sqlite3.OperationalError as error:
+            log.warning("the database is busy: %s", error)
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        for name, value in list(self._pending.items()):
+            database.change_setting(connection, name, value)
+            del self._pending[name]
+        self._settings = database.settings(connection)
+
+    def _is_due(self, name: str, every_seconds: float, now: float) -> bool:
+        if 0 <= now - self._due.get(name, float("-inf")) < every_seconds:
+            return False
+        self._due[name] = now
+        return True
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))

@@ -1,0 +1,85 @@
+"""Colours, fonts and distances. Every colour is a pair: for the light and for the dark window."""
+
+import sys
+import tkinter
+from tkinter import font as tkfont
+from typing import Any
+
+import customtkinter as ctk
+import darkdetect
+
+Pair = tuple[str, str]
+
+WINDOW: Pair = ("#F2F3F6", "#13151A")
+CARD: Pair = ("#FFFFFF", "#1C1F26")
+BORDER: Pair = ("#E0E3E9", "#2A2F39")
+INSET: Pair = ("#F7F8FA", "#15181E")
+TRACK: Pair = ("#DFE2E9", "#343A46")
+TEXT: Pair = ("#1A1D24", "#E7E9EE")
+MUTED: Pair = ("#5A6270", "#9AA3B2")
+DISABLED: Pair = ("#A0A6B2", "#5B6372")
+ACCENT: Pair = ("#4752C4", "#5560DB")
+ACCENT_HOVER: Pair = ("#3A44AB", "#4650C4")
+ON_ACCENT: Pair = ("#FFFFFF", "#FFFFFF")
+PLAIN: Pair = ("#ECEEF2", "#272C36")
+PLAIN_HOVER: Pair = ("#DEE1E8", "#323845")
+CHOSEN: Pair = ("#C9CEF5", "#3D4677")
+KNOB: Pair = ("#FFFFFF", "#E7E9EE")
+DANGER: Pair = ("#B3261E", "#F28B82")
+FOCUS: Pair = ("#1A1D24", "#C9CEFF")
+MATCH: Pair = ("#FFE08A", "#6B5A12")
+
+TONES: dict[str, Pair] = {
+    "good": ("#1B7F46", "#4CC38A"),
+    "busy": ("#9A5B00", "#F5B544"),
+    "bad": DANGER,
+    "idle": MUTED,
+}
+LEVELS: dict[str, Pair] = {
+    "DEBUG": MUTED,
+    "INFO": TEXT,
+    "WARNING": ("#8A5200", "#F5B544"),
+    "ERROR": DANGER,
+    "CRITICAL": DANGER,
+}
+
+GAP = 12
+PAD = 16
+RADIUS = 10
+_MONOSPACE = ("Cascadia Mono", "Consolas", "SF Mono", "Menlo", "Ubuntu Mono", "DejaVu Sans Mono")
+
+
+def fix(appearance: str | None) -> None:
+    """Choose "light" or "dark" once, by the system's taste where none is given.
+
+    Never CustomTkinter's "system" mode: it asks the system thirty times a second.
+    """
+    chosen = appearance or ("dark" if darkdetect.isDark() else "light")
+    ctk.set_appearance_mode(chosen)
+
+
+def fix_scale(root: Any) -> None:
+    """Follow the screen's dots per inch on Linux, where CustomTkinter does not."""
+    if sys.platform != "linux":
+        return
+    scale = round(4 * root.winfo_fpixels("1i") / 96) / 4
+    ctk.set_widget_scaling(min(3.0, max(1.0, scale)))
+    ctk.set_window_scaling(min(3.0, max(1.0, scale)))
+
+
+def font(size: int = 13, weight: str = "normal") -> Any:
+    """The window's typeface."""
+    return ctk.CTkFont(size=size, weight=weight)
+
+
+def monospace(widget: tkinter.Misc, size: int = 12) -> tuple[str, int]:
+    """A typeface for logs, in pixels of this screen, for widgets that are plain Tk."""
+    families = set(tkfont.families(widget))
+    default = str(tkfont.nametofont("TkFixedFont", widget).actual("family"))
+    family = next((name for name in _MONOSPACE if name in families), default)
+    return family, -round(size * ctk.ScalingTracker.get_widget_scaling(widget))
+
+
+def now(pair: Pair) -> str:
+    """The half of a pair that is in force, for widgets that are plain Tk."""
+    return pair[ctk.get_appearance_mode() == "Dark"]
