@@ -37,13 +37,14 @@ def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
             return terminal.demo(arguments.max_steps if arguments.train else 0)
         return terminal.supervise(arguments.env)
     from gui import app
+    from gui.session import session
 
     if arguments.demo:
         from sandbox.demo import Demo
 
         demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
-        return app.run(demo.prepare, steps=demo.steps)
-    return app.run(app.session_from(arguments.env))
+        return app.run(demo.prepare, demo.steps)
+    return app.run(lambda report: session(arguments.env))
 
 
 def _has_display() -> bool:

@@ -12,11 +12,10 @@ from typing import Any
 from bot import config, logs
 from bot.config import NEEDS_A_PERSON, UserError
 from bot.logs import LogLine, Progress
-from bot_controller import BotController, State, heartbeats
-from gui.session import Session
+from bot_controller import BotController, State
+from gui.session import Session, session
 from sandbox.demo import Demo
 from storage import database, messages
-from storage.messages import Message
 
 REPLAYED = 6
 REPLY_SECONDS = 120.0
@@ -25,15 +24,9 @@ REPLY_SECONDS = 120.0
 def supervise(env_path: Path | None) -> int:
     """Keep the bot running until Ctrl-C; its log lines go to the terminal."""
     try:
-        settings = config.load(env_path)
+        controller = session(env_path).controller
     except UserError as error:
         return config.exit_with(error)
-    command = [sys.executable, "-m", "bot.main", "--supervised"]
-    controller = BotController(
-        command + (["--env", str(env_path)] if env_path else []),
-        read_heartbeat=heartbeats(settings.database_path),
-        spawns_path=settings.data_dir / "spawns.json",
-    )
     controller.start()
     try:
         while controller.state is not State.FAILED and _turn(controller):
@@ -48,24 +41,24 @@ def supervise(env_path: Path | None) -> int:
 def demo(max_steps: int) -> int:
     """Set the demo up, replay held-out messages to the bot, and print the figures as JSON."""
     show = Demo(max_steps=max_steps, response_rate=1.0)
-    session: Session | None = None
+    prepared: Session | None = None
     try:
-        session = show.prepare(_Terminal())
-        facts = _facts(session)
+        prepared = show.prepare(_Terminal())
+        facts = _facts(prepared)
         print("Starting the bot. It answers every message in this replay.", flush=True)
-        session.controller.start()
-        _wait_until_connected(session.controller)
-        seconds = list(_replay(show.sandbox, session))
+        prepared.controller.start()
+        _wait_until_connected(prepared.controller)
+        seconds = list(_replay(show.sandbox, prepared))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
         print("\nStopped.")
         return 130
     finally:
-        if session:
-            _stop(session.controller)
+        if prepared:
+            _stop(prepared.controller)
         show.close()
-    print(json.dumps({**facts, **_figures(seconds), **_likeness(session)}), flush=True)
+    print(json.dumps({**facts, **_figures(seconds), **_likeness(prepared)}), flush=True)
     return 0 if seconds else 1
 
 
@@ -100,9 +93,9 @@ def _wait_until_connected(controller: BotController) -> None:
         time.sleep(0.1)
 
 
-def _replay(sandbox: dict[str, Any], session: Session) -> Iterator[float]:
+def _replay(sandbox: dict[str, Any], prepared: Session) -> Iterator[float]:
     """Say held-out messages as the members who wrote them; the seconds until each reply."""
-    connection = database.connect(session.database_path)
+    connection = database.connect(prepared.database_path)
     future = _call(sandbox, "future")["messages"]
     for said in [entry for entry in future if len(entry["content"]) >= 12][:REPLAYED]:
         started = time.monotonic()
@@ -110,7 +103,7 @@ def _replay(sandbox: dict[str, Any], session: Session) -> Iterator[float]:
         print(f"\n  {said['author_name']}: {said['content']}", flush=True)
         reply = None
         while reply is None and time.monotonic() - started < REPLY_SECONDS:
-            session.controller.tick(time.time())
+            prepared.controller.tick(time.time())
             time.sleep(0.05)
             reply = messages.reply_for(connection, int(posted["id"]))
         if reply:
@@ -132,10 +125,10 @@ def _call(sandbox: dict[str, Any], route: str, body: dict[str, Any] | None = Non
         return json.load(answer)
 
 
-def _facts(session: Session) -> dict[str, Any]:
+def _facts(prepared: Session) -> dict[str, Any]:
     """What was fetched and prepared."""
-    settings = config.load(session.env_path)
-    connection = database.connect(session.database_path)
+    settings = config.load(prepared.env_path)
+    connection = database.connect(prepared.database_path)
     manifest = json.loads((settings.training_dir / "manifest.json").read_text("utf-8"))
     return {
         "messages_fetched": messages.count(connection),
@@ -152,12 +145,14 @@ def _figures(seconds: list[float]) -> dict[str, Any]:
     }
 
 
-def _likeness(session: Session) -> dict[str, Any]:
+def _likeness(prepared: Session) -> dict[str, Any]:
     """The model that talked and, after a training, how well it predicts held-out replies."""
-    connection = database.connect(session.database_path)
+    connection = database.connect(prepared.database_path)
     beat, model = database.heartbeat(connection, "bot"), database.deployed_model(connection)
     measured = model.metrics if model else {}
-    kept = {key: measured[key] for key in ("bits_per_char", "bits_per_char_base") if key in measured}
+    kept = {
+        key: measured[key] for key in ("bits_per_char", "bits_per_char_base") if key in measured
+    }
     return {"model": beat.model if beat else None, **kept}
 
 

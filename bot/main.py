@@ -205,7 +205,8 @@ async def _stay_connected(bot: PersonaBot, settings: Config) -> None:
 async def _log_in(bot: PersonaBot, settings: Config) -> None:
     for wait in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
         try:
-            return await bot.login(settings.token)
+            await bot.login(settings.token)
+            return
         except discord.LoginFailure:
             raise discord_api.refused(settings) from None
         except (aiohttp.ClientError, OSError, discord.DiscordServerError) as error:

@@ -1,12 +1,14 @@
 """What the window is handed: a bot to look after, and how it gets there."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bot import config
 from bot.config import ROOT
 from bot.logs import LogLine, Progress
-from bot_controller import BotController
+from bot_controller import BotController, heartbeats
 
 Report = Callable[[LogLine | Progress], None]
 
@@ -31,3 +33,20 @@ class Session:
 
 
 Prepare = Callable[[Report], Session]
+
+
+def session(env_path: Path | None) -> Session:
+    """The bot of a settings file (None: `.env`). Raises `UserError` when the file is not right."""
+    settings = config.load(env_path)
+    command = [sys.executable, "-m", "bot.main", "--supervised"]
+    return Session(
+        env_path=settings.env_path,
+        database_path=settings.database_path,
+        data_dir=settings.data_dir,
+        python=sys.executable,
+        controller=BotController(
+            [*command, "--env", str(env_path)] if env_path else command,
+            read_heartbeat=heartbeats(settings.database_path),
+            spawns_path=settings.data_dir / "spawns.json",
+        ),
+    )

@@ -4,6 +4,7 @@ Everything is made anew in `data_storage/demo/`; only the default models are kep
 parts are the real ones, started the way the window and a person start them.
 """
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,12 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bot import config
 from bot.config import ROOT, UserError
 from bot.logs import LogLine, Progress
-from bot_controller import BotController, heartbeats
 from child_process import run_step
-from gui.session import Report, Session
+from gui.session import Report, Session, session
 from storage import database
 
 FOLDER = ROOT / "data_storage" / "demo"
@@ -94,9 +93,9 @@ class Demo:
             raise UserError(last.removeprefix("error: ") or f"{title} failed, exit code {code}.")
 
     def _start_sandbox(self) -> None:
+        options = ["--port", "0", "--hold-out", str(HELD_OUT), "--no-rate-limits"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--community", "gitter-casual", "--port", "0"]
-            + ["--hold-out", str(HELD_OUT), "--no-rate-limits"],
+            [sys.executable, "-m", "sandbox", "--community", "gitter-casual", *options],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -110,24 +109,12 @@ class Demo:
         _write_env(self._env_path, self.sandbox)
 
     def _session(self) -> Session:
-        settings = config.load(self._env_path)
-        connection = database.connect(settings.database_path)
+        prepared = session(self._env_path)
+        connection = database.connect(prepared.database_path)
         database.change_setting(connection, "response_rate", self._response_rate)
         connection.close()
-        command = [sys.executable, "-m", "bot.main", "--env", str(self._env_path), "--supervised"]
-        return Session(
-            env_path=self._env_path,
-            database_path=settings.database_path,
-            data_dir=settings.data_dir,
-            python=sys.executable,
-            controller=BotController(
-                command,
-                read_heartbeat=heartbeats(settings.database_path),
-                spawns_path=self._folder / "spawns.json",
-            ),
-            chat_url=self.sandbox["url"],
-            starts_at_once=True,
-            close=self.close,
+        return dataclasses.replace(
+            prepared, chat_url=self.sandbox["url"], starts_at_once=True, close=self.close
         )
 
 

@@ -68,7 +68,7 @@ def test_rollback_goes_one_deployment_back(connection: sqlite3.Connection) -> No
 def test_a_message_is_read_back_as_it_was(connection: sqlite3.Connection) -> None:
     whole = message(
         1,
-        "ｗｏｗ\n<@5> 🎉",
+        "wow\n<@5> 🎉",
         reply_to=9,
         mentions=(5,),
         attachments=(("a.png", "image/png"),),
