@@ -4,6 +4,7 @@ A child is asked to finish by closing its stdin, which also happens by itself sh
 die. Its output is always being read, into a buffer that forgets the oldest lines first.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
@@ -82,6 +84,7 @@ class Child:
         self._family: dict[int, psutil.Process] = {}
         with contextlib.suppress(psutil.Error):  # it may be over already
             self._family[self.pid] = psutil.Process(self.pid)
+        _children.add(self)
         self._reader = threading.Thread(target=self._read, name="child-output", daemon=True)
         self._reader.start()
 
@@ -201,6 +204,17 @@ def run_step(
         return code
     finally:
         step.child.clear_up()
+
+
+_children: weakref.WeakSet[Child] = weakref.WeakSet()
+
+
+@atexit.register
+def end_all() -> None:
+    """End what still runs when this process leaves, such as a step of an abandoned thread."""
+    for child in list(_children):
+        if child.exit_code() is None:
+            child.kill_tree()
 
 
 def _apart() -> dict[str, Any]:

@@ -7,15 +7,18 @@ import time
 import tkinter
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 import customtkinter as ctk
 
+from bot import config
 from bot.config import UserError
+from bot_controller import BotController, heartbeats
 from gui import theme
 from gui.components.main_window import MainWindow
 from gui.presenter import Presenter
-from gui.session import Prepare
+from gui.session import Prepare, Report, Session
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +26,11 @@ BEAT_MS = 100
 CLOSE_SECONDS = 3.5
 
 
-def run(prepare: Prepare, setup_steps: Sequence[str] = (), appearance: str | None = None) -> int:
+def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = None) -> int:
     """Show the window until it is closed; gives back the exit code.
 
-    `prepare(report)` makes the `Session`, in a thread, while the window shows `setup_steps` and
-    what is reported; its `UserError` is shown with a Retry button. `appearance` is "light" or
+    `prepare(report)` makes the `Session`, in a thread, while the window shows `steps` and what is
+    reported; its `UserError` is shown with a Retry button. `appearance` is "light" or
     "dark", None for the system's. Raises `UserError` where there is no display.
     """
     theme.fix(appearance)
@@ -38,11 +41,32 @@ def run(prepare: Prepare, setup_steps: Sequence[str] = (), appearance: str | Non
             f"No window can be opened ({error}). On a computer without a screen run: "
             "python3 launcher.py --headless"
         ) from None
-    app = App(root, Presenter(prepare, setup_steps))
+    app = App(root, Presenter(prepare, steps))
     signal.signal(signal.SIGTERM, lambda *_: app.close())
     app.beat()
     root.mainloop()
     return 0
+
+
+def session_from(env_path: Path | None) -> Prepare:
+    """How to get at the bot of a settings file, None for `.env` and the environment."""
+
+    def prepare(_: Report) -> Session:
+        settings = config.load(env_path)
+        command = [sys.executable, "-m", "bot.main", "--supervised"]
+        return Session(
+            env_path=env_path,
+            database_path=settings.database_path,
+            data_dir=settings.data_dir,
+            python=sys.executable,
+            controller=BotController(
+                command + (["--env", str(env_path)] if env_path else []),
+                read_heartbeat=heartbeats(settings.database_path),
+                spawns_path=settings.data_dir / "spawns.json",
+            ),
+        )
+
+    return prepare
 
 
 class App:

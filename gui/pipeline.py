@@ -44,9 +44,10 @@ class StepView:
 class Pipeline:
     """Runs the scripts with one interpreter and one settings file."""
 
-    def __init__(self, python: str, env_path: Path, scripts: Path) -> None:
+    def __init__(self, python: str, env_path: Path | None, scripts: Path) -> None:
         self.view = StepView()
-        self._command = [python, str(scripts), "--env", str(env_path)]
+        self._python, self._scripts = python, scripts
+        self._environment = ["--env", str(env_path)] if env_path else []
         self._action: Action | None = None
         self._step: Step | None = None
 
@@ -58,10 +59,9 @@ class Pipeline:
         """Run a script, unless one is running."""
         if self._step:
             return
-        python, scripts, *environment = self._command
+        script = str(self._scripts / action.script)
         try:
-            script = str(Path(scripts) / action.script)
-            self._step = Step([python, script, *environment, *arguments])
+            self._step = Step([self._python, script, *self._environment, *arguments])
         except OSError as error:
             self.view = StepView(
                 f"{action.text}: cannot start", is_failed=True, last_line=str(error)

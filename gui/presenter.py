@@ -39,9 +39,9 @@ _TONES = {
 class Presenter:
     """Ticks everything that moves, and sums it up in a `Snapshot`."""
 
-    def __init__(self, prepare: Prepare, setup_steps: Sequence[str] = ()) -> None:
+    def __init__(self, prepare: Prepare, steps: Sequence[str] = ()) -> None:
         self.log = LogStore()
-        self.setup = Setup(prepare, setup_steps)
+        self.setup = Setup(prepare, steps)
         self.session: Session | None = None
         self.pipeline: Pipeline | None = None
         self.is_closing = False

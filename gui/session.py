@@ -15,13 +15,14 @@ Report = Callable[[LogLine | Progress], None]
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One bot. `python` and `env_path` are what the pipeline's scripts are run with.
+    """One bot. `python` and `env_path` are what the pipeline's scripts are run with; without
+    an `env_path` they read `.env`, as the bot does.
 
     `chat_url` is a page to talk to the bot on, where there is one (the demo); `close` is called
     last, when the bot has stopped.
     """
 
-    env_path: Path
+    env_path: Path | None
     database_path: Path
     data_dir: Path
     python: str

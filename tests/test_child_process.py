@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bot.logs import LINE_LIMIT, LogLine, Progress
@@ -116,3 +117,22 @@ def test_an_error_in_the_listener_leaves_no_process_behind() -> None:
         run_step(python("print('x'); import time; time.sleep(600)"), listener)
     assert len(seen) == 1
     assert threading.active_count() == before
+
+
+def test_a_process_that_leaves_ends_the_step_of_an_abandoned_thread() -> None:
+    program = (
+        "import sys, threading, time\n"
+        "from child_process import run_step\n"
+        "command = [sys.executable, '-c', 'import os, time; print(os.getpid()); time.sleep(600)']\n"
+        "said = threading.Event()\n"
+        "def hear(line): print(line.text, flush=True); said.set()\n"
+        "threading.Thread(target=run_step, args=(command, hear), daemon=True).start()\n"
+        "said.wait()"
+    )
+    code, events = collect(program)
+    assert code == 0
+    assert isinstance(events[0], LogLine)
+    pid, give_up_at = int(events[0].text), time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

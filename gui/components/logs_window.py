@@ -5,7 +5,6 @@ from pathlib import Path
 from tkinter import filedialog
 from typing import Any
 
-
 import customtkinter as ctk
 
 from bot.logs import LogLine
