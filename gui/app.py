@@ -7,18 +7,15 @@ import time
 import tkinter
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 
 import customtkinter as ctk
 
-from bot import config
 from bot.config import UserError
-from bot_controller import BotController, heartbeats
 from gui import theme
 from gui.components.main_window import MainWindow
 from gui.presenter import Presenter
-from gui.session import Prepare, Report, Session
+from gui.session import Prepare
 
 log = logging.getLogger(__name__)
 
@@ -46,27 +43,6 @@ def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = No
     app.beat()
     root.mainloop()
     return 0
-
-
-def session_from(env_path: Path | None) -> Prepare:
-    """How to get at the bot of a settings file, None for `.env` and the environment."""
-
-    def prepare(_: Report) -> Session:
-        settings = config.load(env_path)
-        command = [sys.executable, "-m", "bot.main", "--supervised"]
-        return Session(
-            env_path=env_path,
-            database_path=settings.database_path,
-            data_dir=settings.data_dir,
-            python=sys.executable,
-            controller=BotController(
-                command + (["--env", str(env_path)] if env_path else []),
-                read_heartbeat=heartbeats(settings.database_path),
-                spawns_path=settings.data_dir / "spawns.json",
-            ),
-        )
-
-    return prepare
 
 
 class App:

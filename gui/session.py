@@ -15,11 +15,11 @@ Report = Callable[[LogLine | Progress], None]
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """One bot. `python` and `env_path` are what the pipeline's scripts are run with; without
-    an `env_path` they read `.env`, as the bot does.
+    """One bot, and what the pipeline's scripts are run with.
 
-    `chat_url` is a page to talk to the bot on, where there is one (the demo); `close` is called
-    last, when the bot has stopped.
+    Without an `env_path` they read `.env` and the environment, as the bot does. `chat_url` is a
+    page to talk to the bot on, where there is one (the demo); `close` is called last, when the
+    bot has stopped.
     """
 
     env_path: Path | None
@@ -41,7 +41,7 @@ def session(env_path: Path | None) -> Session:
     settings = config.load(env_path)
     command = [sys.executable, "-m", "bot.main", "--supervised"]
     return Session(
-        env_path=settings.env_path,
+        env_path=env_path,
         database_path=settings.database_path,
         data_dir=settings.data_dir,
         python=sys.executable,
