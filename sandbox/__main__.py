@@ -1,0 +1,102 @@
+"""Start a loopback Discord filled with a sample community.
+
+    python -m sandbox [--community NAME] [--port N] [--hold-out N] [--no-rate-limits]
+
+Prints one JSON line when it is ready (addresses, token, ids) and runs until stdin closes or Ctrl-C.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import json
+import signal
+import sys
+import threading
+
+from bot.config import UserError, exit_with
+from sandbox import community
+from sandbox.gateway import PRIVILEGED
+from sandbox.server import Sandbox
+from sandbox.world import populate
+
+
+def main() -> int:
+    arguments = _arguments()
+    try:
+        world = populate(community.load(arguments.community, arguments.hold_out))
+        sandbox = Sandbox(
+            world,
+            port=arguments.port,
+            has_rate_limits=not arguments.no_rate_limits,
+            denied_intents=tuple(arguments.denied_intents),
+        )
+        asyncio.run(_serve(sandbox))
+    except UserError as error:
+        return exit_with(error)
+    except ValueError as error:
+        return exit_with(UserError(str(error)))
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+async def _serve(sandbox: Sandbox) -> None:
+    try:
+        async with sandbox:
+            print(json.dumps(_described(sandbox)), flush=True)
+            await _asked_to_stop()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise UserError(
+            f"Port {sandbox.port} is in use. Stop what uses it, or let the system choose: --port 0"
+        ) from None
+
+
+def _described(sandbox: Sandbox) -> dict[str, object]:
+    world = sandbox.world
+    return {
+        "url": sandbox.url,
+        "api": sandbox.api,
+        "token": world.token,
+        "guild_id": str(world.guild_id),
+        "bot_id": str(world.bot_id),
+        "owner_id": str(world.owner_id),
+    }
+
+
+async def _asked_to_stop() -> None:
+    """Wait for SIGINT, SIGTERM, or the end of stdin, which means that our parent is gone."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(name, stop.set)
+
+    def wait_for_parent() -> None:
+        sys.stdin.buffer.read()
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=wait_for_parent, daemon=True).start()
+    await stop.wait()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--community", default="gitter-casual", help="the sample to fill it with")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument(
+        "--hold-out", type=int, default=0, help="newest messages kept back as the future"
+    )
+    parser.add_argument("--no-rate-limits", action="store_true", help="answer as fast as possible")
+    parser.add_argument(
+        "--denied-intents", nargs="*", default=[], choices=sorted(PRIVILEGED), help="refuse these"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

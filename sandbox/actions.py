@@ -1,0 +1,183 @@
+"""Everything that can happen in the world: change it, then tell the bot and the chat page."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sandbox import payloads
+from sandbox.gateway import Gateway
+from sandbox.payloads import Json
+from sandbox.world import PUBLIC_THREAD, Place, Post, World
+
+
+class Actions:
+    """The one place that changes the world while clients are connected."""
+
+    def __init__(self, world: World, gateway: Gateway) -> None:
+        self.world, self._gateway = world, gateway
+        self.listeners: set[asyncio.Queue[Json]] = set()
+        self.interactions: dict[str, Interaction] = {}
+        self.pings: list[int] = []
+        self._numbers = itertools.count(1)
+
+    async def say(self, place_id: int, author_id: int, content: str, **how: Any) -> Post:
+        """Somebody writes something; `how` as in `World.add_post`."""
+        post = self.world.add_post(place_id, author_id, content, **how)
+        if author_id == self.world.bot_id and (post.mentions or post.pings_everyone):
+            self.pings.append(post.id)
+        await self._gateway.dispatch("MESSAGE_CREATE", payloads.message_event(self.world, post))
+        self._tell(type="message", post=post)
+        return post
+
+    async def edit(self, post: Post, content: str, allowed: Json | None = None) -> None:
+        """Somebody changes what they wrote."""
+        post.content, post.edited_ms = content, int(time.time() * 1000)
+        self.world.set_mentions(post, allowed)
+        if post.author_id == self.world.bot_id and (post.mentions or post.pings_everyone):
+            self.pings.append(post.id)
+        await self._gateway.dispatch("MESSAGE_UPDATE", payloads.message_event(self.world, post))
+        self._tell(type="edit", post=post)
+
+    async def delete(self, place_id: int, post_ids: Iterable[int]) -> None:
+        """Posts are removed; several at once are one event, as on Discord."""
+        gone = self.world.delete(place_id, post_ids)
+        where = {"channel_id": str(place_id), "guild_id": str(self.world.guild_id)}
+        if len(gone) == 1:
+            await self._gateway.dispatch("MESSAGE_DELETE", {**where, "id": str(gone[0])})
+        elif gone:
+            ids = [str(number) for number in gone]
+            await self._gateway.dispatch("MESSAGE_DELETE_BULK", {**where, "ids": ids})
+        for number in gone:
+            self._tell(type="delete", channel_id=str(place_id), id=str(number))
+
+    async def react(self, post: Post, person_id: int, emoji: str, is_added: bool = True) -> None:
+        """Somebody adds or takes back a reaction; twice is once."""
+        who = post.reactions.setdefault(emoji, set())
+        if (person_id in who) == is_added:
+            return
+        (who.add if is_added else who.discard)(person_id)
+        if not who:
+            del post.reactions[emoji]
+        event: Json = {
+            "user_id": str(person_id),
+            "channel_id": str(post.place_id),
+            "message_id": str(post.id),
+            "guild_id": str(self.world.guild_id),
+            "emoji": payloads.emoji(emoji),
+            "burst": False,
+            "type": 0,
+        }
+        if is_added:
+            event["member"] = payloads.member(self.world.people[person_id])
+            event["message_author_id"] = str(post.author_id)
+        name = "MESSAGE_REACTION_ADD" if is_added else "MESSAGE_REACTION_REMOVE"
+        await self._gateway.dispatch(name, event)
+        self._tell(type="reaction", post=post)
+
+    async def type(self, place_id: int, person_id: int) -> None:
+        """Somebody types."""
+        event = {
+            "channel_id": str(place_id),
+            "user_id": str(person_id),
+            "guild_id": str(self.world.guild_id),
+            "timestamp": int(time.time()),
+            "member": payloads.member(self.world.people[person_id]),
+        }
+        await self._gateway.dispatch("TYPING_START", event)
+        self._tell(type="typing", channel_id=str(place_id), author_id=str(person_id))
+
+    async def open_thread(self, parent_id: int, name: str) -> Place:
+        """A thread is made."""
+        place = self.world.add_place(name, PUBLIC_THREAD, parent_id)
+        event = {**payloads.channel(self.world, place), "newly_created": True}
+        await self._gateway.dispatch("THREAD_CREATE", event)
+        self._tell(type="channels")
+        return place
+
+    async def remove_place(self, place_id: int) -> None:
+        """A channel is deleted with everything in it."""
+        place = self.world.places.pop(place_id)
+        body = {"id": str(place.id), "type": place.kind, "guild_id": str(self.world.guild_id)}
+        body |= {"name": place.name, "position": 0, "permission_overwrites": []}
+        await self._gateway.dispatch("CHANNEL_DELETE", body)
+        self._tell(type="channels")
+
+    async def invoke(
+        self, place_id: int, person_id: int, command: Json, options: Json
+    ) -> "Interaction":
+        """Somebody uses a slash command; the bot's answers arrive in the interaction."""
+        interaction = Interaction(self.world, place_id, person_id, command, options)
+        self.interactions[interaction.token] = interaction
+        await self._gateway.dispatch("INTERACTION_CREATE", interaction.event())
+        return interaction
+
+    def _tell(self, *, post: Post | None = None, **event: Any) -> None:
+        if post is not None:
+            event["post"] = post
+        for queue in self.listeners:
+            queue.put_nowait(event)
+
+
+class Interaction:
+    """One use of a slash command and what the bot answers to it."""
+
+    def __init__(
+        self, world: World, place_id: int, person_id: int, command: Json, options: Json
+    ) -> None:
+        self._world = world
+        self.id = world.new_id()
+        self.token = f"interaction-{self.id}"
+        self.place_id, self.person_id = place_id, person_id
+        self.command, self.options = command, options
+        self.answers: list[Post] = []
+        self.is_deferred = False
+        self.answered = asyncio.Event()
+
+    def event(self) -> Json:
+        """INTERACTION_CREATE."""
+        world = self._world
+        place, person = world.places[self.place_id], world.people[self.person_id]
+        permissions = payloads.EVERYONE_PERMISSIONS
+        types = {option["name"]: option["type"] for option in self.command.get("options") or []}
+        return {
+            "id": str(self.id),
+            "application_id": str(world.bot_id),
+            "type": 2,
+            "token": self.token,
+            "version": 1,
+            "attachment_size_limit": 10_485_760,
+            "guild_id": str(world.guild_id),
+            "guild": {"id": str(world.guild_id), "locale": "en-US", "features": []},
+            "guild_locale": "en-US",
+            "locale": "en-US",
+            "channel_id": str(place.id),
+            "channel": payloads.channel(world, place),
+            "member": {**payloads.member(person), "permissions": permissions},
+            "app_permissions": permissions,
+            "authorizing_integration_owners": {"0": str(world.guild_id)},
+            "context": 0,
+            "entitlements": [],
+            "data": {
+                "id": self.command["id"],
+                "name": self.command["name"],
+                "type": 1,
+                "guild_id": str(world.guild_id),
+                "options": [
+                    {"name": name, "type": types.get(name, 3), "value": value}
+                    for name, value in self.options.items()
+                ],
+            },
+        }
+
+    def answer(self, body: Json) -> Post:
+        """The bot's answer. It is for the asker alone and so in no channel's history."""
+        post = Post(
+            self._world.new_id(), self.place_id, self._world.bot_id, body.get("content") or ""
+        )
+        post.application_id = self._world.bot_id
+        self._world.set_mentions(post, body.get("allowed_mentions"))
+        self.answers.append(post)
+        self.answered.set()
+        return post

@@ -1,0 +1,324 @@
+"""Discord's JSON for everything in the sandbox's world. Ids are strings there."""
+
+import hashlib
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+from sandbox.world import CATEGORY, FORUM, VOICE, Person, Place, Post, World
+
+Json = dict[str, Any]
+
+_ABSENT = (
+    "icon splash discovery_splash banner description home_header afk_channel_id application_id "
+    "system_channel_id rules_channel_id vanity_url_code public_updates_channel_id "
+    "safety_alerts_channel_id widget_channel_id incidents_data max_presences"
+).split()
+
+EVERYONE_PERMISSIONS = str(0x1CFF_FFFF_FFFF & ~0x8)  # all that members use; not administrator
+MESSAGE_CONTENT_LIMITED = 1 << 19
+_CUSTOM_EMOJI = re.compile(r"<?a?:?(\w+):(\d+)>?")
+
+
+def iso(ms: int) -> str:
+    """A moment (milliseconds since 1970) as Discord writes it."""
+    return datetime.fromtimestamp(ms / 1000, timezone.utc).isoformat(timespec="microseconds")
+
+
+def user(person: Person) -> Json:
+    """A user object; a person who was deleted is simply not in the world."""
+    return {
+        "id": str(person.id),
+        "username": person.name,
+        "discriminator": "0",
+        "global_name": None,
+        "avatar": None,
+        "bot": person.is_bot,
+        "public_flags": 0,
+        "flags": 0,
+        "primary_guild": None,
+    }
+
+
+def own_user(world: World) -> Json:
+    """`GET /users/@me`."""
+    extra = {"mfa_enabled": False, "locale": "en-US", "email": None, "verified": True}
+    return {**user(world.people[world.bot_id]), **extra}
+
+
+def flags(world: World) -> int:
+    """The application's flags: whether message content may be read."""
+    return MESSAGE_CONTENT_LIMITED if world.shows_content else 0
+
+
+def application(world: World) -> Json:
+    """The bot's application."""
+    return {
+        "id": str(world.bot_id),
+        "name": world.people[world.bot_id].name,
+        "icon": None,
+        "description": "",
+        "summary": "",
+        "type": None,
+        "bot_public": True,
+        "bot_require_code_grant": False,
+        "verify_key": hashlib.sha256(world.token.encode()).hexdigest(),
+        "flags": flags(world),
+        "owner": user(world.people[world.owner_id]),
+        "bot": user(world.people[world.bot_id]),
+        "team": None,
+        "redirect_uris": [],
+        "interactions_endpoint_url": None,
+        "role_connections_verification_url": None,
+        "approximate_guild_count": 1,
+        "max_participants": None,
+        "explicit_content_filter": 0,
+    }
+
+
+def member(person: Person, with_user: bool = True) -> Json:
+    """A guild member."""
+    return {
+        **({"user": user(person)} if with_user else {}),
+        "nick": None,
+        "avatar": None,
+        "banner": None,
+        "roles": [],
+        "joined_at": iso(1_430_000_000_000),
+        "premium_since": None,
+        "deaf": False,
+        "mute": False,
+        "flags": 0,
+        "pending": False,
+        "communication_disabled_until": None,
+    }
+
+
+def role(world: World) -> Json:
+    """@everyone, the only role."""
+    return {
+        "id": str(world.guild_id),
+        "name": "@everyone",
+        "description": None,
+        "color": 0,
+        "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},
+        "hoist": False,
+        "position": 0,
+        "permissions": EVERYONE_PERMISSIONS,
+        "managed": False,
+        "mentionable": False,
+        "icon": None,
+        "unicode_emoji": None,
+        "flags": 0,
+    }
+
+
+def guild(world: World) -> Json:
+    """`GET /guilds/{id}`."""
+    nothing = dict.fromkeys(_ABSENT)
+    return {
+        **nothing,
+        "id": str(world.guild_id),
+        "name": world.name,
+        "owner_id": str(world.owner_id),
+        "region": "deprecated",
+        "afk_timeout": 300,
+        "widget_enabled": False,
+        "verification_level": 0,
+        "default_message_notifications": 0,
+        "explicit_content_filter": 0,
+        "roles": [role(world)],
+        "emojis": [],
+        "stickers": [],
+        "features": [],
+        "mfa_level": 0,
+        "system_channel_flags": 0,
+        "max_members": 500_000,
+        "max_video_channel_users": 25,
+        "max_stage_video_channel_users": 50,
+        "premium_tier": 0,
+        "premium_subscription_count": 0,
+        "preferred_locale": "en-US",
+        "nsfw": False,
+        "nsfw_level": 0,
+        "premium_progress_bar_enabled": False,
+        "approximate_member_count": len(world.people),
+        "approximate_presence_count": 1,
+    }
+
+
+def guild_create(world: World) -> Json:
+    """The GUILD_CREATE event: the guild with its channels, threads and the bot's own member."""
+    visible = [place for place in world.places.values() if not place.is_hidden]
+    active = [place for place in visible if place.is_thread and not place.is_archived]
+    return {
+        **guild(world),
+        "joined_at": iso(1_430_000_000_000),
+        "large": False,
+        "unavailable": False,
+        "member_count": len(world.people),
+        "voice_states": [],
+        "members": [member(world.people[world.bot_id])],
+        "channels": [channel(world, place) for place in visible if not place.is_thread],
+        "threads": [channel(world, place) for place in active],
+        "presences": [],
+        "stage_instances": [],
+        "guild_scheduled_events": [],
+        "soundboard_sounds": [],
+    }
+
+
+def channel(world: World, place: Place) -> Json:
+    """A channel or thread of any kind."""
+    last = str(place.posts[-1].id) if place.posts else None
+    common: Json = {
+        "id": str(place.id),
+        "type": place.kind,
+        "guild_id": str(world.guild_id),
+        "name": place.name,
+        "parent_id": str(place.parent_id) if place.parent_id else None,
+        "flags": 0,
+        "permissions": EVERYONE_PERMISSIONS,
+    }
+    if place.is_thread:
+        return {**common, "last_message_id": last, **_thread(world, place)}
+    common |= {"position": list(world.places).index(place.id), "permission_overwrites": []}
+    common["permission_overwrites"] = _overwrites(world, place)
+    if place.kind == CATEGORY:
+        return common
+    common |= {"last_message_id": last, "rate_limit_per_user": 0, "nsfw": False, "topic": None}
+    if place.kind == VOICE:
+        common |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None, "video_quality_mode": 1}
+    if place.kind == FORUM:
+        common |= {
+            "available_tags": [],
+            "default_reaction_emoji": None,
+            "default_sort_order": None,
+            "default_forum_layout": 0,
+        }
+    return common
+
+
+def message(world: World, post: Post, with_reference: bool = True) -> Json:
+    """A message as history and sending give it."""
+    author = world.people.get(post.author_id) or Person(post.author_id, "Deleted User")
+    body: Json = {
+        "id": str(post.id),
+        "channel_id": str(post.place_id),
+        "author": user(author),
+        "content": post.content,
+        "timestamp": iso(post.sent_ms),
+        "edited_timestamp": iso(post.edited_ms) if post.edited_ms else None,
+        "tts": False,
+        "mention_everyone": post.pings_everyone,
+        "mentions": [user(world.people[n]) for n in post.mentions if n in world.people],
+        "mention_roles": [],
+        "attachments": [_attachment(post, n) for n in range(len(post.attachments))],
+        "embeds": [],
+        "components": [],
+        "pinned": False,
+        "type": post.type,
+        "flags": 0,
+    }
+    if post.reactions:
+        body["reactions"] = [_reaction(world, *item) for item in post.reactions.items()]
+    if post.nonce is not None:
+        body["nonce"] = post.nonce
+    if post.application_id is not None:
+        body |= {"application_id": str(post.application_id), "webhook_id": str(post.application_id)}
+    if post.reply_to is not None and with_reference:
+        body |= _reference(world, post)
+    return body
+
+
+def message_event(world: World, post: Post) -> Json:
+    """MESSAGE_CREATE and MESSAGE_UPDATE: the message with its guild and member."""
+    person = world.people.get(post.author_id) or Person(post.author_id, "Deleted User")
+    where = {"guild_id": str(world.guild_id), "member": member(person, with_user=False)}
+    return {**message(world, post), **where}
+
+
+def without_content(body: Json, bot_id: int) -> Json:
+    """What a bot without the message content intent sees of somebody else's message."""
+    mentioned = any(entry["id"] == str(bot_id) for entry in body["mentions"])
+    if mentioned or body["author"]["id"] == str(bot_id):
+        return body
+    return {**body, "content": "", "embeds": [], "attachments": [], "components": []}
+
+
+def emoji(text: str) -> Json:
+    """A partial emoji: a character, or a custom one written `name:id`."""
+    match = _CUSTOM_EMOJI.fullmatch(text)
+    if match:
+        return {"id": match[2], "name": match[1], "animated": False}
+    return {"id": None, "name": text}
+
+
+def _overwrites(world: World, place: Place) -> list[Json]:
+    view, history = 1 << 10, 1 << 16
+    denied = view * place.is_hidden | history * (not place.may_read_history)
+    if not denied:
+        return []
+    return [{"id": str(world.guild_id), "type": 0, "allow": "0", "deny": str(denied)}]
+
+
+def _thread(world: World, place: Place) -> Json:
+    first = place.posts[0] if place.posts else None
+    created = iso((place.id >> 22) + 1_420_070_400_000)
+    ended = iso(place.posts[-1].sent_ms) if place.posts else created
+    return {
+        "owner_id": str(first.author_id if first else world.owner_id),
+        "message_count": len(place.posts),
+        "total_message_sent": len(place.posts),
+        "member_count": 1,
+        "rate_limit_per_user": 0,
+        "bitrate": 64000,
+        "user_limit": 0,
+        "rtc_region": None,
+        "applied_tags": [],
+        "thread_metadata": {
+            "archived": place.is_archived,
+            "archive_timestamp": ended,
+            "auto_archive_duration": 4320,
+            "locked": False,
+            "create_timestamp": created,
+        },
+    }
+
+
+def _attachment(post: Post, number: int) -> Json:
+    name = post.attachments[number]
+    path = f"attachments/{post.place_id}/{post.id + number}/{name}"
+    return {
+        "id": str(post.id + number),
+        "filename": name,
+        "size": 1024,
+        "url": f"https://cdn.discordapp.com/{path}",
+        "proxy_url": f"https://media.discordapp.net/{path}",
+        "content_type": "image/png",
+        "width": 64,
+        "height": 64,
+    }
+
+
+def _reaction(world: World, text: str, who: set[int]) -> Json:
+    return {
+        "emoji": emoji(text),
+        "count": len(who),
+        "count_details": {"burst": 0, "normal": len(who)},
+        "burst_colors": [],
+        "me": world.bot_id in who,
+        "me_burst": False,
+        "burst_me": False,
+        "burst_count": 0,
+    }
+
+
+def _reference(world: World, post: Post) -> Json:
+    place = str(post.place_id)
+    reference = {"type": 0, "channel_id": place, "guild_id": str(world.guild_id)}
+    answered = world.find(post.place_id, post.reply_to)
+    return {
+        "message_reference": {**reference, "message_id": str(post.reply_to)},
+        "referenced_message": message(world, answered, with_reference=False) if answered else None,
+    }

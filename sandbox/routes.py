@@ -1,0 +1,309 @@
+"""What each REST route does, in the order of Discord's reference."""
+
+import secrets
+from typing import Any
+from urllib.parse import unquote
+
+from sandbox import payloads
+from sandbox.payloads import Json
+from sandbox.rest import ApiError, Call, Rest, invalid, unknown
+from sandbox.world import CATEGORY, FORUM, Place, Post
+
+LONGEST = 2000
+
+
+def register(rest: Rest) -> None:
+    """Tell the REST server about every route."""
+    for method, path, handler in (
+        ("GET", "/users/@me", own_user),
+        ("GET", "/users/{user}", get_user),
+        ("GET", "/oauth2/applications/@me", get_application),
+        ("GET", "/applications/@me", get_application),
+        ("GET", "/gateway", get_gateway),
+        ("GET", "/gateway/bot", get_gateway),
+        ("GET", "/guilds/{guild}", get_guild),
+        ("GET", "/guilds/{guild}/channels", get_channels),
+        ("GET", "/guilds/{guild}/threads/active", get_active_threads),
+        ("GET", "/guilds/{guild}/members/{user}", get_member),
+        ("GET", "/channels/{channel}", get_channel),
+        ("GET", "/channels/{channel}/threads/archived/public", get_archived),
+        ("GET", "/channels/{channel}/threads/archived/private", get_no_threads),
+        ("GET", "/channels/{channel}/users/@me/threads/archived/private", get_no_threads),
+        ("POST", "/channels/{channel}/threads", open_thread),
+        ("GET", "/channels/{channel}/messages", get_messages),
+        ("POST", "/channels/{channel}/messages", send),
+        ("POST", "/channels/{channel}/messages/bulk-delete", bulk_delete),
+        ("GET", "/channels/{channel}/messages/{message}", get_message),
+        ("PATCH", "/channels/{channel}/messages/{message}", edit),
+        ("DELETE", "/channels/{channel}/messages/{message}", delete),
+        ("PUT", "/channels/{channel}/messages/{message}/reactions/{emoji:[^/]+}/@me", react),
+        ("DELETE", "/channels/{channel}/messages/{message}/reactions/{emoji:[^/]+}/@me", unreact),
+        ("GET", "/channels/{channel}/messages/{message}/reactions/{emoji:[^/]+}", get_reactors),
+        ("POST", "/channels/{channel}/typing", start_typing),
+        ("GET", "/applications/{app}/commands", get_commands),
+        ("PUT", "/applications/{app}/commands", put_commands),
+        ("POST", "/applications/{app}/commands", post_command),
+        ("GET", "/applications/{app}/guilds/{guild}/commands", get_commands),
+        ("PUT", "/applications/{app}/guilds/{guild}/commands", put_commands),
+        ("POST", "/applications/{app}/guilds/{guild}/commands", post_command),
+    ):
+        rest.add(method, path, handler)
+
+
+async def own_user(call: Call) -> Json:
+    return payloads.own_user(call.world)
+
+
+async def get_user(call: Call) -> Json:
+    person = call.world.people.get(call.id("user"))
+    if person is None:
+        raise unknown("User", 10013)
+    return payloads.user(person)
+
+
+async def get_application(call: Call) -> Json:
+    return payloads.application(call.world)
+
+
+async def get_gateway(call: Call) -> Json:
+    limits = {"total": 1000, "remaining": 1000 - call.rest.gateway.identifies}
+    limits |= {"reset_after": 86_400_000, "max_concurrency": 1}
+    url = {"url": call.rest.gateway.url}
+    is_bot = call.request.path.endswith("/bot")
+    return {**url, "shards": 1, "session_start_limit": limits} if is_bot else url
+
+
+async def get_guild(call: Call) -> Json:
+    _check_guild(call)
+    return payloads.guild(call.world)
+
+
+async def get_channels(call: Call) -> list[Json]:
+    _check_guild(call)
+    places = call.world.places.values()
+    return [payloads.channel(call.world, place) for place in places if not place.is_thread]
+
+
+async def get_active_threads(call: Call) -> Json:
+    _check_guild(call)
+    return _threads(call, [p for p in _visible_threads(call) if not p.is_archived])
+
+
+async def get_member(call: Call) -> Json:
+    _check_guild(call)
+    person = call.world.people.get(call.id("user"))
+    if person is None:
+        raise unknown("Member", 10007)
+    return payloads.member(person)
+
+
+async def get_channel(call: Call) -> Json:
+    return payloads.channel(call.world, call.place())
+
+
+async def get_archived(call: Call) -> Json:
+    """A page of archived threads, the one archived last first; `before` is a moment."""
+    parent, limit = call.place(), call.number("limit") or 50
+    found = [p for p in _visible_threads(call) if p.parent_id == parent.id and p.is_archived]
+    newest_first = sorted(found, key=_archived_at, reverse=True)
+    before = call.request.query.get("before")
+    if before:
+        newest_first = [p for p in newest_first if _archived_at(p) < before.replace(" ", "+")]
+    page = newest_first[:limit]
+    return {**_threads(call, page), "has_more": len(newest_first) > limit}
+
+
+async def get_no_threads(call: Call) -> Json:
+    """Private threads: there are none here."""
+    call.place()
+    return {"threads": [], "members": [], "has_more": False}
+
+
+async def open_thread(call: Call) -> Json:
+    parent = call.place()
+    name = call.object().get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= 100:
+        raise invalid("name", "Must be between 1 and 100 in length.")
+    return payloads.channel(call.world, await call.actions.open_thread(parent.id, name))
+
+
+async def get_messages(call: Call) -> list[Json]:
+    place = call.place()
+    _check_holds_messages(place)
+    limit = call.number("limit")
+    limit = 50 if limit is None else limit
+    if not 1 <= limit <= 100:
+        raise invalid("limit", "int value should be less than or equal to 100.")
+    if not place.may_read_history:
+        return []  # Discord answers so, rather than with an error
+    window = {name: call.number(name) for name in ("before", "after", "around")}
+    posts = call.world.page(place.id, limit=limit, **window)
+    return [_seen(call, post) for post in posts]
+
+
+async def get_message(call: Call) -> Json:
+    return _seen(call, call.post())
+
+
+async def send(call: Call) -> Json:
+    place, body = call.place(), call.object()
+    _check_holds_messages(place)
+    content = _content(body)
+    nonce = body.get("nonce")
+    if nonce is not None and body.get("enforce_nonce"):
+        for post in place.posts[-20:]:
+            if post.nonce == str(nonce) and post.author_id == call.world.bot_id:
+                return payloads.message(call.world, post)
+    post = await call.actions.say(
+        place.id,
+        call.world.bot_id,
+        content,
+        reply_to=_answered(call, place, body),
+        allowed_mentions=_allowed_mentions(body),
+        nonce=None if nonce is None else str(nonce),
+    )
+    return payloads.message(call.world, post)
+
+
+async def edit(call: Call) -> Json:
+    post, body = call.post(), call.object()
+    _check_own(call, post)
+    await call.actions.edit(post, _content(body), _allowed_mentions(body))
+    return payloads.message(call.world, post)
+
+
+async def delete(call: Call) -> None:
+    post = call.post()
+    await call.actions.delete(post.place_id, [post.id])
+
+
+async def bulk_delete(call: Call) -> None:
+    ids = call.object().get("messages")
+    if not isinstance(ids, list) or not 2 <= len(ids) <= 100:
+        raise invalid("messages", "Must be between 2 and 100 in length.")
+    await call.actions.delete(call.place().id, [int(number) for number in ids])
+
+
+async def react(call: Call) -> None:
+    await call.actions.react(call.post(), call.world.bot_id, unquote(call.match["emoji"]))
+
+
+async def unreact(call: Call) -> None:
+    await call.actions.react(call.post(), call.world.bot_id, unquote(call.match["emoji"]), False)
+
+
+async def get_reactors(call: Call) -> list[Json]:
+    who = call.post().reactions.get(unquote(call.match["emoji"]), set())
+    people = [call.world.people[number] for number in sorted(who) if number in call.world.people]
+    return [payloads.user(person) for person in people[: call.number("limit") or 25]]
+
+
+async def start_typing(call: Call) -> None:
+    await call.actions.type(call.place().id, call.world.bot_id)
+
+
+async def get_commands(call: Call) -> list[Json]:
+    return list(call.world.commands)
+
+
+async def put_commands(call: Call) -> list[Json]:
+    if not isinstance(call.body, list):
+        raise ApiError(400, 50109, "The request body contains invalid JSON.")
+    call.world.commands = [_command(call, fields) for fields in call.body]
+    return list(call.world.commands)
+
+
+async def post_command(call: Call) -> Json:
+    fresh = _command(call, call.object())
+    others = [c for c in call.world.commands if c["name"] != fresh["name"]]
+    call.world.commands = [*others, fresh]
+    return fresh
+
+
+def _check_guild(call: Call) -> None:
+    if call.id("guild") != call.world.guild_id:
+        raise unknown("Guild", 10004)
+
+
+def _check_holds_messages(place: Place) -> None:
+    if place.kind in (FORUM, CATEGORY):
+        raise ApiError(400, 50024, "Cannot execute action on this channel type")
+
+
+def _check_own(call: Call, post: Post) -> None:
+    if post.author_id != call.world.bot_id:
+        raise ApiError(403, 50005, "Cannot edit a message authored by another user")
+
+
+def _seen(call: Call, post: Post) -> Json:
+    """A message as the bot may see it: with its text only if it has that intent."""
+    body = payloads.message(call.world, post)
+    if call.world.shows_content:
+        return body
+    return payloads.without_content(body, call.world.bot_id)
+
+
+def _content(body: Json) -> str:
+    content = body.get("content")
+    if not isinstance(content, str) or not content.strip():
+        raise ApiError(400, 50006, "Cannot send an empty message")
+    if len(content) > LONGEST:
+        raise invalid("content", "Must be 2000 or fewer in length.")
+    return content
+
+
+def _allowed_mentions(body: Json) -> Json | None:
+    allowed = body.get("allowed_mentions")
+    if allowed is not None and not isinstance(allowed, dict):
+        raise invalid("allowed_mentions", "Only dictionaries may be used in a DictType")
+    return allowed
+
+
+def _answered(call: Call, place: Place, body: Json) -> int | None:
+    """The message replied to; one that is gone is an error unless the bot says otherwise."""
+    reference = body.get("message_reference")
+    if not reference:
+        return None
+    number = int(reference["message_id"])
+    if call.world.find(place.id, number):
+        return number
+    if reference.get("fail_if_not_exists", True):
+        raise invalid("message_reference", "Unknown message")
+    return None
+
+
+def _visible_threads(call: Call) -> list[Place]:
+    places = call.world.places
+    return [
+        place
+        for place in places.values()
+        if place.is_thread and not place.is_hidden and not places[place.parent_id or 0].is_hidden
+    ]
+
+
+def _threads(call: Call, threads: list[Place]) -> Json:
+    return {"threads": [payloads.channel(call.world, p) for p in threads], "members": []}
+
+
+def _archived_at(place: Place) -> str:
+    return payloads.iso(place.posts[-1].sent_ms if place.posts else 0)
+
+
+def _command(call: Call, fields: Any) -> Json:
+    if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
+        raise invalid("name", "This field is required")
+    defaults: Json = {
+        "type": 1,
+        "description": "",
+        "default_member_permissions": None,
+        "nsfw": False,
+        "options": [],
+    }
+    own = {
+        "id": str(call.world.new_id()),
+        "application_id": str(call.world.bot_id),
+        "version": str(secrets.randbits(62)),
+    }
+    if "guild" in call.match.groupdict():
+        own["guild_id"] = str(call.world.guild_id)
+    return {**defaults, **fields, **own}
