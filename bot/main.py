@@ -12,12 +12,9 @@ import contextlib
 import itertools
 import logging
 import os
-import signal
 import sqlite3
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -72,6 +69,7 @@ async def run(
 ) -> None:
     """Load the model, connect, and stay until asked to stop."""
     discord_api.use(settings.api_base)
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
     engine = Engine(
         model,
         embedder_dir=settings.models_dir,
@@ -83,7 +81,7 @@ async def run(
     bot = PersonaBot(settings, connection, engine, recall)
     talking = asyncio.create_task(_talk(bot, engine, recall, settings))
     beating = asyncio.create_task(_beat_forever(connection, model.stem))
-    _on_stop_request(lambda: bot.request_stop(talking), is_supervised)
+    config.on_stop_request(lambda: bot.request_stop(talking), watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await talking
@@ -228,22 +226,6 @@ async def _beat_forever(connection: sqlite3.Connection, model: str) -> None:
         beat = database.Heartbeat(os.getpid(), started, time.time(), memory / 2**20, model)
         database.beat(connection, "bot", beat)
         await asyncio.sleep(BEAT_SECONDS)
-
-
-def _on_stop_request(stop: Callable[[], None], is_supervised: bool) -> None:
-    """Call `stop` on SIGINT, SIGTERM and, when supervised, when stdin closes."""
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: closing stdin does it there
-            loop.add_signal_handler(name, stop)
-
-    def wait_for_parent() -> None:
-        sys.stdin.buffer.read()
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            loop.call_soon_threadsafe(stop)
-
-    if is_supervised:
-        threading.Thread(target=wait_for_parent, daemon=True).start()
 
 
 def _arguments() -> argparse.Namespace:

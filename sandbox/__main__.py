@@ -7,14 +7,11 @@ Prints one JSON line when it is ready (addresses, token, ids) and runs until std
 
 import argparse
 import asyncio
-import contextlib
 import errno
 import json
-import signal
 import sys
-import threading
 
-from bot.config import UserError, exit_with
+from bot.config import UserError, exit_with, on_stop_request
 from sandbox import community
 from sandbox.gateway import PRIVILEGED
 from sandbox.server import Sandbox
@@ -68,17 +65,8 @@ def _described(sandbox: Sandbox) -> dict[str, object]:
 
 async def _asked_to_stop() -> None:
     """Wait for SIGINT, SIGTERM, or the end of stdin, which means that our parent is gone."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(name, stop.set)
-
-    def wait_for_parent() -> None:
-        sys.stdin.buffer.read()
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(stop.set)
-
-    threading.Thread(target=wait_for_parent, daemon=True).start()
+    stop = asyncio.Event()
+    on_stop_request(stop.set, watch_stdin=True)
     await stop.wait()
 
 
