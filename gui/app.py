@@ -1,5 +1,6 @@
 """The window's process: one thread for Tk, one beat that moves everything."""
 
+import gc
 import logging
 import signal
 import sys
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 BEAT_MS = 100
 CLOSE_SECONDS = 3.5
+COLLECT_SECONDS = 5.0
 
 
 def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = None) -> int:
@@ -30,6 +32,7 @@ def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = No
     reported; its `UserError` is shown with a Retry button. `appearance` is "light" or
     "dark", None for the system's. Raises `UserError` where there is no display.
     """
+    gc.disable()  # a font that another thread finds to be garbage would call Tk from there
     theme.fix(appearance)
     try:
         root = ctk.CTk(className="DiscordPersonalityBot")
@@ -55,6 +58,7 @@ class App:
         self.is_over = False
         self._close_by: float | None = None
         self._last_error = ""
+        self._collect_at = 0.0
         root.report_callback_exception = self.show_error
 
     def beat(self) -> None:
@@ -71,6 +75,9 @@ class App:
         """One beat, at `now` in seconds since 1970."""
         self.window.append(self.presenter.tick(now))
         self.window.show(self.presenter.snapshot(now))
+        if time.monotonic() >= self._collect_at:
+            self._collect_at = time.monotonic() + COLLECT_SECONDS
+            gc.collect()
         is_late = self._close_by is not None and time.monotonic() >= self._close_by
         if self._close_by is not None and (is_late or self.presenter.is_quiet):
             self._leave()

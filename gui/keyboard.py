@@ -5,17 +5,20 @@ They are drawn on a canvas of their own, which by itself never gets the focus.
 
 import tkinter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gui import theme
 
+# exactly the events that others bound for all: of several, Tk takes only the most specific
+_SIGNS = {"<<NextWindow>>": True, "<<PrevWindow>>": True, "<Button-1>": False}
 _last_input = {"is_key": False}
 
 
 def watch(root: tkinter.Misc) -> None:
-    """Note whether the last input was a key: only then is the focus worth showing."""
-    root.bind_all("<KeyPress>", lambda _: _last_input.update(is_key=True), add="+")
-    root.bind_all("<ButtonPress>", lambda _: _last_input.update(is_key=False), add="+")
+    """Note whether the focus is moved by Tab: only then it is worth showing."""
+    for event, is_key in _SIGNS.items():
+        root.bind_all(event, partial(_note, is_key), add="+")
 
 
 def reach_button(button: Any) -> None:
@@ -93,6 +96,10 @@ def pass_focus(text: tkinter.Text) -> None:
             text.bind(key, lambda _: go(text.tk_focusPrev()))
         except tkinter.TclError:
             continue  # a key that only X11 knows
+
+
+def _note(is_key: bool, _: object) -> None:
+    _last_input["is_key"] = is_key
 
 
 def _ring(canvas: tkinter.Canvas, show: Callable[[bool], None]) -> None:

@@ -12,6 +12,8 @@ from bot.logs import LogLine
 from gui import keyboard, theme
 from gui.log_store import KEEP, LEVELS, matches, moment
 
+_END = 0.999
+
 
 class LogText:
     """A read-only text. `shows_date` says whether a line's date is written beside its time."""
@@ -22,6 +24,7 @@ class LogText:
         self.query, self.least = "", LEVELS[0]
         self._shows_date = shows_date
         self._heights: deque[int] = deque()
+        self._was_at_end = True
         self._build()
         self._place()
 
@@ -45,7 +48,7 @@ class LogText:
         self._down = self._scrollbar("vertical", self.text.yview)
         self._across = self._scrollbar("horizontal", self.text.xview)
         self.text.configure(
-            yscrollcommand=partial(_show_where_needed, self._down),
+            yscrollcommand=self._scrolled,
             xscrollcommand=partial(_show_where_needed, self._across),
         )
         for level, color in theme.LEVELS.items():
@@ -53,6 +56,7 @@ class LogText:
         self.text.tag_configure("dim", foreground=theme.now(theme.MUTED))
         self.text.tag_configure("match", background=theme.now(theme.MATCH))
         self.text.tag_raise("sel")
+        self.text.bind("<Configure>", lambda _: self._stay_at_end())
         keyboard.pass_focus(self.text)
 
     def _scrollbar(self, orientation: str, command: Any) -> Any:
@@ -78,7 +82,8 @@ class LogText:
 
     @property
     def is_at_end(self) -> bool:
-        return bool(self.text.yview()[1] >= 0.999)
+        """Whether the newest line is in sight, or would be if the view had a size yet."""
+        return not self.text.winfo_viewable() or bool(self.text.yview()[1] >= _END)
 
     @property
     def count(self) -> int:
@@ -109,6 +114,8 @@ class LogText:
         self.query, self.least = query, least
         self.clear()
         self.append(lines)
+        if self.follows:
+            self.text.yview_moveto(1.0)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -116,6 +123,14 @@ class LogText:
         self.text.configure(state="normal")
         self.text.delete("1.0", "end")
         self.text.configure(state="disabled")
+
+    def _scrolled(self, first: float, last: float) -> None:
+        self._was_at_end = float(last) >= _END
+        _show_where_needed(self._down, first, last)
+
+    def _stay_at_end(self) -> None:
+        if self.follows and self._was_at_end:
+            self.text.yview_moveto(1.0)
 
     def _trim(self) -> None:
         surplus = 0
@@ -143,7 +158,7 @@ class LogText:
         return [*pieces, text[at:], tag]
 
 
-def _show_where_needed(scrollbar: Any, first: str, last: str) -> None:
+def _show_where_needed(scrollbar: Any, first: float, last: float) -> None:
     scrollbar.set(float(first), float(last))
     if float(first) <= 0 and float(last) >= 1:
         scrollbar.grid_remove()  # its row or column keeps its size, so nothing flickers

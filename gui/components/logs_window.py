@@ -32,7 +32,7 @@ class LogsWindow:
         self.window.bind("<Control-f>", lambda _: self.search.focus_set())
         self._build()
         self._place()
-        self.refresh()
+        self.bar.bind("<Map>", lambda _: self.refresh())
 
     def _build(self) -> None:
         self.bar = controls.group(self.window)
@@ -81,7 +81,6 @@ class LogsWindow:
         self.window.deiconify()
         self.window.lift()
         self.search.focus_set()
-        self.window.after(50, self.refresh)
 
     def hide(self) -> None:
         """Put the window away."""
