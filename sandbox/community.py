@@ -240,7 +240,7 @@ def _post_name(content: str) -> str:
     words = " ".join(_MENTION_OR_MARKUP.sub(" ", content).split())
     if len(words) <= NAME_LENGTH:
         return words or "post"
-    return words[:NAME_LENGTH].rsplit(" ", 1)[0] + "…"
+    return words[:NAME_LENGTH].rsplit(" ", 1)[0].rstrip(" .,;:!?…") + "…"
 
 
 def _threads_after_parents(places: list[Place]) -> list[Place]:
