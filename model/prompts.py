@@ -116,9 +116,11 @@ def clean(text: str) -> str:
 
 
 def _turn(turn: Turn) -> tuple[Piece, ...]:
+    """Who speaks stands in the header: as `name: text` a model learns to begin with a name too."""
     if turn.name is None:
         return _markup("assistant", turn.text)
-    return _markup("user", f"{turn.name}: {turn.text}")
+    header = (Piece("<|im_start|>user", True), Piece(f" {turn.name}", False), Piece("\n", True))
+    return (*header, Piece(turn.text, False), Piece(f"{STOP}\n", True))
 
 
 def _recalled(turns: Sequence[Turn]) -> tuple[Piece, ...]:
