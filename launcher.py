@@ -36,15 +36,18 @@ def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
         if arguments.demo:
             return terminal.demo(arguments.max_steps if arguments.train else 0)
         return terminal.supervise(arguments.env)
+    from bot import config
     from gui import app
     from gui.session import session
+    from sandbox.demo import Demo
 
-    if arguments.demo:
-        from sandbox.demo import Demo
-
-        demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
-        return app.run(demo.prepare, demo.steps)
-    return app.run(lambda report: session(arguments.env))
+    try:
+        if arguments.demo:
+            demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
+            return app.run(demo.prepare, demo.steps)
+        return app.run(lambda report: session(arguments.env))
+    except config.UserError as error:
+        return config.exit_with(error)
 
 
 def _has_display() -> bool:
