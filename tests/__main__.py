@@ -43,7 +43,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> int:
 @contextlib.contextmanager
 def _display() -> Iterator[str]:
     """The name of a virtual screen while it is up; empty where none is needed or can be had."""
-    if sys.platform != "linux" or os.environ.get("DISPLAY") or not _get_xvfb():
+    if os.environ.get("DISPLAY") or not _get_xvfb():
         yield ""
         return
     reading, writing = os.pipe()
@@ -78,7 +78,9 @@ def _display_name(reading: int) -> str:
 
 
 def _get_xvfb() -> bool:
-    """Whether Xvfb is there; root on a Debian-like system has it installed."""
+    """Whether Xvfb is of use and there; root on a Debian-like system has it installed."""
+    if sys.platform != "linux":
+        return False
     if shutil.which("Xvfb"):
         return True
     if shutil.which("apt-get") and os.geteuid() == 0:
