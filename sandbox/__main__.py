@@ -39,6 +39,8 @@ def main() -> int:
 
 
 async def _serve(sandbox: Sandbox) -> None:
+    if not 0 <= sandbox.port <= 65535:
+        raise UserError(f"Port {sandbox.port} does not exist. Choose one up to 65535, or --port 0.")
     try:
         async with sandbox:
             print(json.dumps(_described(sandbox)), flush=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sandbox import payloads
 from sandbox.gateway import Gateway
 from sandbox.payloads import Json
-from sandbox.world import PUBLIC_THREAD, Place, Post, World
+from sandbox.world import DEFAULT, FORUM, PUBLIC_THREAD, SLASH_COMMAND, TEXT, Place, Post, World
 
 
 class Actions:
@@ -25,18 +25,17 @@ class Actions:
     async def say(self, place_id: int, author_id: int, content: str, **how: Any) -> Post:
         """Somebody writes something; `how` as in `World.add_post`."""
         post = self.world.add_post(place_id, author_id, content, **how)
-        if author_id == self.world.bot_id and (post.mentions or post.pings_everyone):
-            self.pings.append(post.id)
-        await self._gateway.dispatch("MESSAGE_CREATE", payloads.message_event(self.world, post))
-        self._tell(type="message", post=post)
+        await self._publish(post)
         return post
 
     async def edit(self, post: Post, content: str, allowed: Json | None = None) -> None:
         """Somebody changes what they wrote."""
         post.content, post.edited_ms = content, int(time.time() * 1000)
         self.world.set_mentions(post, allowed)
-        if post.author_id == self.world.bot_id and (post.mentions or post.pings_everyone):
-            self.pings.append(post.id)
+        if post.author_id == self.world.bot_id:
+            self._count_ping(post)
+        if post.is_private:
+            return
         await self._gateway.dispatch("MESSAGE_UPDATE", payloads.message_event(self.world, post))
         self._tell(type="edit", post=post)
 
@@ -54,9 +53,10 @@ class Actions:
 
     async def react(self, post: Post, person_id: int, emoji: str, is_added: bool = True) -> None:
         """Somebody adds or takes back a reaction; twice is once."""
-        who = post.reactions.setdefault(emoji, set())
+        who = post.reactions.get(emoji, set())
         if (person_id in who) == is_added:
             return
+        post.reactions[emoji] = who
         (who.add if is_added else who.discard)(person_id)
         if not who:
             del post.reactions[emoji]
@@ -99,6 +99,9 @@ class Actions:
     async def remove_place(self, place_id: int) -> None:
         """A channel is deleted with everything in it."""
         place = self.world.places.pop(place_id)
+        threads = [p.id for p in self.world.places.values() if p.parent_id == place_id]
+        for thread_id in threads if place.kind in (TEXT, FORUM) else []:
+            del self.world.places[thread_id]
         body = {"id": str(place.id), "type": place.kind, "guild_id": str(self.world.guild_id)}
         body |= {"name": place.name, "position": 0, "permission_overwrites": []}
         await self._gateway.dispatch("CHANNEL_DELETE", body)
@@ -112,6 +115,33 @@ class Actions:
         self.interactions[interaction.token] = interaction
         await self._gateway.dispatch("INTERACTION_CREATE", interaction.event())
         return interaction
+
+    async def answer(
+        self, interaction: "Interaction", content: str, allowed: Json | None, is_private: bool
+    ) -> Post:
+        """The bot answers a slash command: everybody in the channel, or the asker alone."""
+        world = self.world
+        post = Post(world.new_id(), interaction.place_id, world.bot_id, content)
+        post.application_id, post.is_private = world.bot_id, is_private
+        post.type = DEFAULT if interaction.answers else SLASH_COMMAND
+        world.set_mentions(post, allowed)
+        interaction.answers.append(post)
+        interaction.is_acknowledged, interaction.is_promised = True, False
+        interaction.answered.set()
+        if not is_private:
+            world.places[post.place_id].posts.append(post)
+            await self._publish(post)
+        return post
+
+    async def _publish(self, post: Post) -> None:
+        if post.author_id == self.world.bot_id:
+            self._count_ping(post)
+        await self._gateway.dispatch("MESSAGE_CREATE", payloads.message_event(self.world, post))
+        self._tell(type="message", post=post)
+
+    def _count_ping(self, post: Post) -> None:
+        if post.mentions or post.pings_everyone:
+            self.pings.append(post.id)
 
     def _tell(self, *, post: Post | None = None, **event: Any) -> None:
         if post is not None:
@@ -132,7 +162,7 @@ class Interaction:
         self.place_id, self.person_id = place_id, person_id
         self.command, self.options = command, options
         self.answers: list[Post] = []
-        self.is_deferred = False
+        self.is_acknowledged = self.is_promised = self.is_private = False
         self.answered = asyncio.Event()
 
     def event(self) -> Json:
@@ -170,14 +200,3 @@ class Interaction:
                 ],
             },
         }
-
-    def answer(self, body: Json) -> Post:
-        """The bot's answer. It is for the asker alone and so in no channel's history."""
-        post = Post(
-            self._world.new_id(), self.place_id, self._world.bot_id, body.get("content") or ""
-        )
-        post.application_id = self._world.bot_id
-        self._world.set_mentions(post, body.get("allowed_mentions"))
-        self.answers.append(post)
-        self.answered.set()
-        return post

@@ -13,7 +13,8 @@ from aiohttp import web
 from sandbox import faults, payloads
 from sandbox.payloads import Json
 from sandbox.rest import Rest
-from sandbox.world import KINDS, Place, Post
+from sandbox.routes import LONGEST
+from sandbox.world import CATEGORY, FORUM, KINDS, Place, Post
 
 PAGE = Path(__file__).with_name("chat.html")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -30,14 +31,16 @@ async def loopback_only(request: web.Request, handler: Handler) -> web.StreamRes
     origin = request.headers.get("Origin")
     if origin and urlsplit(origin).netloc != request.host:
         return _error("Requests from other pages are refused.", 403)
-    if request.path.startswith("/sandbox/") and request.method == "POST":
-        if request.content_type != "application/json":
-            return _error("Send application/json.", 415)
-        try:
-            return await handler(request)
-        except (KeyError, ValueError, TypeError) as error:
-            return _error(f"That request does not fit: {error}", 400)
-    return await handler(request)
+    if not request.path.startswith("/sandbox/"):
+        return await handler(request)
+    if request.method == "POST" and request.content_type != "application/json":
+        return _error("Send application/json.", 415)
+    try:
+        return await handler(request)
+    except KeyError as error:
+        return _error(f"That request does not fit: {error} is missing.", 400)
+    except (ValueError, TypeError, OverflowError) as error:
+        return _error(f"That request does not fit: {error}.", 400)
 
 
 class Control:
@@ -82,7 +85,7 @@ class Control:
         if place_id not in self._world.places:
             return _error("There is no such channel.", 404)
         before = request.query.get("before")
-        limit = min(200, int(request.query.get("limit", 50)))
+        limit = max(1, min(200, int(request.query.get("limit", 50))))
         page = self._world.page(place_id, before=int(before) if before else None, limit=limit)
         return _json({"messages": [self.shown(post) for post in reversed(page)]})
 
@@ -116,51 +119,53 @@ class Control:
 
     async def say(self, request: web.Request) -> web.Response:
         """A member writes: channel_id, author_id, content and perhaps reply_to."""
-        body = await request.json()
+        body = await _body(request)
         place, author = self._place_and_person(body)
-        content = str(body["content"])
-        if not 0 < len(content) <= 2000 or not content.strip():
-            raise ValueError("a message has 1 to 2,000 characters")
-        answered = body.get("reply_to")
+        content, answered = _content(body), body.get("reply_to")
         if isinstance(answered, dict):
             answered = answered["id"]
-        post = await self._actions.say(
-            place.id, author, content, reply_to=int(answered) if answered else None
-        )
+        reply_to = self._post(place, answered).id if answered else None
+        post = await self._actions.say(place.id, author, content, reply_to=reply_to)
         return _json(self.shown(post))
 
     async def react(self, request: web.Request) -> web.Response:
         """A member reacts: channel_id, message_id, author_id, emoji and perhaps remove."""
-        body = await request.json()
+        body = await _body(request)
         place, person = self._place_and_person(body)
-        post = self._post(place, body)
-        emoji = str(body["emoji"])[:64]
+        post, emoji = self._post(place, body["message_id"]), str(body["emoji"])
+        if not 0 < len(emoji) <= 64:
+            raise ValueError("an emoji is a character, or name:id")
         await self._actions.react(post, person, emoji, not body.get("remove", False))
         return _json(self.shown(post))
 
     async def edit(self, request: web.Request) -> web.Response:
         """A member edits: channel_id, message_id, author_id, content."""
-        body = await request.json()
-        place, _ = self._place_and_person(body)
-        post = self._post(place, body)
-        await self._actions.edit(post, str(body["content"]))
+        body = await _body(request)
+        place, person = self._place_and_person(body)
+        post = self._post(place, body["message_id"])
+        if post.author_id != person:
+            raise ValueError("a member edits only what they wrote")
+        await self._actions.edit(post, _content(body))
         return _json(self.shown(post))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Messages are deleted: channel_id and message_ids."""
-        body = await request.json()
-        ids = [int(number) for number in body["message_ids"]]
-        await self._actions.delete(int(body["channel_id"]), ids)
+        body = await _body(request)
+        place = self._place(body)
+        posts = [self._post(place, number) for number in body["message_ids"]]
+        await self._actions.delete(place.id, [post.id for post in posts])
         return _json({})
 
     async def command(self, request: web.Request) -> web.Response:
         """A member uses a slash command: channel_id, author_id, name, options."""
-        body = await request.json()
+        body = await _body(request)
         place, person = self._place_and_person(body)
         found = [c for c in self._world.commands if c["name"] == body["name"]]
         if not found:
             raise ValueError(f"the bot has no command {body['name']!r}")
         options = body.get("options") or {}
+        if not isinstance(options, dict):
+            raise ValueError("options are names with values")
         interaction = await self._actions.invoke(place.id, person, found[0], options)
         try:
             await asyncio.wait_for(interaction.answered.wait(), COMMAND_SECONDS)
@@ -170,19 +175,19 @@ class Control:
 
     async def fault(self, request: web.Request) -> web.Response:
         """Let something go wrong: the fields of `faults.Fault`."""
-        self._rest.faults.add(faults.parse(await request.json()))
+        self._rest.faults.add(faults.parse(await _body(request)))
         return _json({})
 
     async def gateway(self, request: web.Request) -> web.Response:
         """Disturb the gateway: do = reconnect, invalidate, close (with a code) or event."""
-        body = await request.json()
+        body = await _body(request)
         gateway = self._rest.gateway
         if body["do"] == "reconnect":
             await gateway.reconnect()
         elif body["do"] == "invalidate":
             await gateway.invalidate(bool(body.get("may_resume")))
         elif body["do"] == "close":
-            await gateway.close(int(body.get("code", 1006)))
+            await gateway.close(_close_code(body))
         elif body["do"] == "event":
             await gateway.send_raw(str(body.get("name", "NO_SUCH_EVENT")))
         else:
@@ -218,15 +223,20 @@ class Control:
         person = self._world.people.get(person_id)
         return person.name if person else "Deleted User"
 
-    def _place_and_person(self, body: Json) -> tuple[Place, int]:
+    def _place(self, body: Json) -> Place:
         place = self._world.places.get(int(body["channel_id"]))
-        person = self._world.people.get(int(body["author_id"]))
-        if place is None or person is None:
-            raise ValueError("there is no such channel or member")
+        if place is None or place.kind in (CATEGORY, FORUM):
+            raise ValueError("there is no such channel to write in")
+        return place
+
+    def _place_and_person(self, body: Json) -> tuple[Place, int]:
+        place, person = self._place(body), self._world.people.get(int(body["author_id"]))
+        if person is None:
+            raise ValueError("there is no such member")
         return place, person.id
 
-    def _post(self, place: Place, body: Json) -> Post:
-        post = self._world.find(place.id, int(body["message_id"]))
+    def _post(self, place: Place, number: Any) -> Post:
+        post = self._world.find(place.id, int(number))
         if post is None:
             raise ValueError("there is no such message")
         return post
@@ -236,6 +246,31 @@ _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 )
 _WORDS = {number: word for word, number in KINDS.items()}
+
+
+async def _body(request: web.Request) -> Json:
+    """The JSON object of a request. Raises `ValueError` for anything else."""
+    try:
+        body = json.loads(await request.read())
+    except RecursionError:
+        body = None
+    if not isinstance(body, dict):
+        raise ValueError("send a JSON object")
+    return body
+
+
+def _content(body: Json) -> str:
+    content = body["content"]
+    if not isinstance(content, str) or not content.strip() or len(content) > LONGEST:
+        raise ValueError("a message has 1 to 2,000 characters")
+    return content
+
+
+def _close_code(body: Json) -> int:
+    code = int(body.get("code", 1006))
+    if code not in (1000, 1001, 1006) and not 4000 <= code <= 4999:
+        raise ValueError("code is 1000, 1001, 1006 or 4000 to 4999")
+    return code
 
 
 def _place(place: Place) -> Json:

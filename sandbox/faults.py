@@ -32,10 +32,15 @@ class Faults:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Let something go wrong. Raises `ValueError` for a kind that is not one of `KINDS`."""
+        """Let something go wrong. Raises `ValueError` for a fault that makes no sense."""
         if fault.kind not in KINDS:
             raise ValueError(f"there is no fault {fault.kind!r}; known are {', '.join(KINDS)}")
-        re.compile(fault.route)
+        if not 400 <= fault.status <= 599 or fault.times < 1 or not 0 <= fault.seconds <= 600:
+            raise ValueError("a fault has status 400 to 599, 1 or more times, 0 to 600 seconds")
+        try:
+            re.compile(fault.route)
+        except re.error as error:
+            raise ValueError(f"the route {fault.route!r} is no pattern: {error}") from None
         self._waiting.append(fault)
 
     def next(self, method: str, path: str) -> Fault | None:

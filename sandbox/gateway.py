@@ -1,6 +1,7 @@
 """The gateway: websocket sessions that greet, beat, dispatch, resume and fail on request."""
 
 import asyncio
+import collections
 import contextlib
 import itertools
 import json
@@ -25,8 +26,10 @@ NEEDED = {
     "MESSAGE_REACTION_REMOVE": REACTIONS,
     "TYPING_START": TYPING,
 }
-AUTHENTICATION_FAILED, DISALLOWED_INTENTS, DECODE_ERROR, NOT_AUTHENTICATED = 4004, 4014, 4002, 4003
+UNKNOWN_OP, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = 4001, 4002, 4003, 4004
+ALREADY_AUTHENTICATED, INVALID_INTENTS, DISALLOWED_INTENTS = 4005, 4013, 4014
 BUFFER = 1000  # events kept for a RESUME
+CHUNK = 1000  # members in one GUILD_MEMBERS_CHUNK
 
 
 class Session:
@@ -36,7 +39,7 @@ class Session:
         self.id = secrets.token_hex(16)
         self.intents = intents
         self.socket: Socket | None = None
-        self._events: list[Json] = []
+        self._events: collections.deque[Json] = collections.deque(maxlen=BUFFER)
         self._numbers = itertools.count(1)
 
     async def dispatch(self, name: str, data: Json, bot_id: int) -> None:
@@ -47,15 +50,22 @@ class Session:
         if name in ("MESSAGE_CREATE", "MESSAGE_UPDATE") and not self.intents & CONTENT:
             data = payloads.without_content(data, bot_id)
         event = {"op": 0, "t": name, "s": next(self._numbers), "d": data}
-        self._events = [*self._events[-BUFFER:], event]
+        self._events.append(event)
         if self.socket:
             await self.socket.send(event)
 
-    async def replay(self, after: int) -> None:
-        """Send again what was missed."""
-        for event in list(self._events):
-            if event["s"] > after and self.socket:
-                await self.socket.send(event)
+    async def resume(self, socket: "Socket", after: int) -> None:
+        """Send again what was missed, and go on in the new socket.
+
+        What happens meanwhile waits its turn: the socket only becomes ours once nothing is left.
+        """
+        self.socket = None
+        while missed := [event for event in self._events if event["s"] > after]:
+            for event in missed:
+                await socket.send(event)
+            after = missed[-1]["s"]
+        self.socket = socket
+        await socket.send({"op": 0, "t": "RESUMED", "s": next(self._numbers), "d": {}})
 
 
 class Socket:
@@ -63,6 +73,7 @@ class Socket:
 
     def __init__(self, compression: str | None) -> None:
         self.ws = web.WebSocketResponse(max_msg_size=1 << 16)
+        self.is_refused = False
         self._deflate = zlib.compressobj() if compression == "zlib-stream" else None
 
     async def send(self, payload: Json) -> None:
@@ -123,10 +134,11 @@ class Gateway:
                 if transport:
                     transport.abort()
             else:
+                socket.is_refused = True
                 await socket.ws.close(code=code)
 
     async def send_raw(self, text: str) -> None:
-        """Send every client a text frame that may be garbage."""
+        """Send every client an event of any name, with nothing in it."""
         for socket in self.sockets:
             await socket.send({"op": 0, "t": text, "s": None, "d": {}})
 
@@ -144,6 +156,8 @@ class Gateway:
             session = await self._handle(socket, session, payload)
         if session and session.socket is socket:
             session.socket = None
+            if socket.ws.close_code == 1000 and not socket.is_refused:
+                self.sessions.pop(session.id, None)  # a client that says goodbye cannot resume
         return socket.ws
 
     async def _handle(
@@ -152,14 +166,21 @@ class Gateway:
         op, data = payload.get("op"), payload.get("d")
         if op == 1:
             if self.acknowledges:
+                # never sooner than a real network: discord.py would take an answer that comes
+                # before its own send returned for the answer to the beat before
+                await asyncio.sleep(0.02)
                 await socket.op(11)
-        elif op == 2 and isinstance(data, dict):
-            return await self._identify(socket, data)
-        elif op == 6 and isinstance(data, dict):
-            return await self._resume(socket, data)
+        elif op not in (2, 3, 4, 6, 8):
+            await socket.ws.close(code=UNKNOWN_OP)
+        elif not isinstance(data, dict):
+            await socket.ws.close(code=DECODE_ERROR)
+        elif op in (2, 6):
+            if session is None:
+                return await (self._identify if op == 2 else self._resume)(socket, data)
+            await socket.ws.close(code=ALREADY_AUTHENTICATED)
         elif session is None:
             await socket.ws.close(code=NOT_AUTHENTICATED)
-        elif op == 8 and isinstance(data, dict):
+        elif op == 8:
             await self._send_members(session, data)
         return session
 
@@ -169,7 +190,10 @@ class Gateway:
         if data.get("token") != self._world.token:
             await socket.ws.close(code=AUTHENTICATION_FAILED, message=b"Authentication failed.")
             return None
-        if not isinstance(intents, int) or intents & self._denied:
+        if not isinstance(intents, int):
+            await socket.ws.close(code=INVALID_INTENTS, message=b"Invalid intent(s).")
+            return None
+        if intents & self._denied:
             await socket.ws.close(code=DISALLOWED_INTENTS, message=b"Disallowed intent(s).")
             return None
         session = Session(intents)
@@ -191,28 +215,41 @@ class Gateway:
         return session
 
     async def _resume(self, socket: Socket, data: Json) -> Session | None:
+        if data.get("token") != self._world.token:
+            await socket.ws.close(code=AUTHENTICATION_FAILED, message=b"Authentication failed.")
+            return None
         session = self.sessions.get(str(data.get("session_id")))
         after = data.get("seq")
         if not session or not self.may_resume or not isinstance(after, int):
             await socket.op(9, False)
             return None
         self.resumes += 1
-        session.socket = socket
-        await session.replay(after)
-        await session.dispatch("RESUMED", {}, self._world.bot_id)
+        await session.resume(socket, after)
         return session
 
     async def _send_members(self, session: Session, data: Json) -> None:
-        people = self._world.people.values()
-        chunk = {
-            "guild_id": str(self._world.guild_id),
-            "members": [payloads.member(person) for person in people],
-            "chunk_index": 0,
-            "chunk_count": 1,
-            "not_found": [],
-            "nonce": data.get("nonce"),
-        }
-        await session.dispatch("GUILD_MEMBERS_CHUNK", chunk, self._world.bot_id)
+        """Answer op 8: everybody, those with these ids, or those whose name begins so."""
+        wanted, query = data.get("user_ids"), str(data.get("query") or "").lower()
+        ids = {str(entry) for entry in (wanted if isinstance(wanted, list) else [wanted])}
+        found = [
+            payloads.member(person)
+            for person in self._world.people.values()
+            if (str(person.id) in ids if wanted else person.name.lower().startswith(query))
+        ]
+        if isinstance(limit := data.get("limit"), int) and limit > 0:
+            found = found[:limit]
+        chunks = [found[n : n + CHUNK] for n in range(0, len(found), CHUNK)] or [[]]
+        known = {member["user"]["id"] for member in found}
+        for number, members in enumerate(chunks):
+            chunk = {
+                "guild_id": str(self._world.guild_id),
+                "members": members,
+                "chunk_index": number,
+                "chunk_count": len(chunks),
+                "not_found": sorted(ids - known) if wanted else [],
+                "nonce": data.get("nonce"),
+            }
+            await session.dispatch("GUILD_MEMBERS_CHUNK", chunk, self._world.bot_id)
 
     async def shut(self) -> None:
         """Close everything, for good."""
@@ -222,6 +259,6 @@ class Gateway:
 def _payload(text: str) -> Json | None:
     try:
         payload = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return payload if isinstance(payload, dict) else None

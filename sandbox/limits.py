@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 # route -> (requests, seconds). What Discord really uses is not documented; these are what its
 # users report, and clients must read the headers anyhow.
-LIMITS = [
+Limits = list[tuple[str, tuple[int, float]]]
+LIMITS: Limits = [
     (r"GET /channels/:id/messages", (5, 5.0)),
     (r"POST /channels/:id/messages", (5, 5.0)),
-    (r"(PUT|DELETE) /channels/:id/messages/:id/reactions/.*", (1, 0.3)),
+    (r"(PUT|DELETE) /channels/:id/messages/:id/reactions/:emoji/@me", (1, 0.3)),
     (r"DELETE /channels/:id/messages/:id", (5, 1.0)),
     (r"PATCH /channels/:id/messages/:id", (5, 5.0)),
     (r"POST /channels/:id/typing", (5, 5.0)),
@@ -39,10 +40,15 @@ class Window:
 class RateLimiter:
     """Says for each request whether it passes, with Discord's headers."""
 
-    def __init__(self, is_on: bool = True, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        is_on: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        limits: Limits = LIMITS,
+    ) -> None:
         self.is_on = is_on
         self.is_lying = False
-        self._clock = clock
+        self._clock, self._limits = clock, limits
         self._global = Window(*GLOBAL)
         self._buckets: dict[tuple[str, str], Window] = {}
 
@@ -51,14 +57,15 @@ class RateLimiter:
         if not self.is_on or path.startswith("/interactions/"):
             return {}, None, False
         now = self._clock()
-        passes, wait = self._global.take(now)
-        if not passes:
-            return {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global"}, wait, True
-        route = f"{method} {re.sub(r'[0-9]{5,}', ':id', path)}"
-        major = re.match(r"/(?:channels|guilds|webhooks)/(\d+)", path)
-        key = route, major[1] if major else ""
+        if not path.startswith("/webhooks/"):  # follow-ups do not count globally either
+            passes, wait = self._global.take(now)
+            if not passes:
+                return {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global"}, wait, True
+        route = f"{method} {_template(path)}"
+        major = re.match(r"/(?:channels|guilds|webhooks/[^/]+)/[^/]+", path)
+        key = route, major[0] if major else ""
         if key not in self._buckets:
-            limit = next(limit for pattern, limit in LIMITS if re.fullmatch(pattern, route))
+            limit = next(limit for pattern, limit in self._limits if re.fullmatch(pattern, route))
             self._buckets[key] = Window(*limit)
         passes, wait = self._buckets[key].take(now)
         headers = self._headers(route, self._buckets[key], wait)
@@ -77,3 +84,10 @@ class RateLimiter:
             "X-RateLimit-Reset-After": f"{wait:.3f}",
             "X-RateLimit-Bucket": hashlib.sha256(route.encode()).hexdigest()[:32],
         }
+
+
+def _template(path: str) -> str:
+    """A path without what is particular: its ids, emoji and interaction tokens."""
+    path = re.sub(r"/reactions/[^/]+", "/reactions/:emoji", path)
+    path = re.sub(r"^/webhooks/[^/]+/[^/]+", "/webhooks/:id/:token", path)
+    return re.sub(r"[0-9]{5,}", ":id", path)

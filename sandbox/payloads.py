@@ -9,14 +9,28 @@ from sandbox.world import CATEGORY, FORUM, VOICE, Person, Place, Post, World
 
 Json = dict[str, Any]
 
-_ABSENT = (
-    "icon splash discovery_splash banner description home_header afk_channel_id application_id "
-    "system_channel_id rules_channel_id vanity_url_code public_updates_channel_id "
-    "safety_alerts_channel_id widget_channel_id incidents_data max_presences"
-).split()
+_ABSENT = [
+    "icon",
+    "splash",
+    "discovery_splash",
+    "banner",
+    "description",
+    "home_header",
+    "afk_channel_id",
+    "application_id",
+    "system_channel_id",
+    "rules_channel_id",
+    "vanity_url_code",
+    "public_updates_channel_id",
+    "safety_alerts_channel_id",
+    "widget_channel_id",
+    "incidents_data",
+    "max_presences",
+]
 
 EVERYONE_PERMISSIONS = str(0x1CFF_FFFF_FFFF & ~0x8)  # all that members use; not administrator
 MESSAGE_CONTENT_LIMITED = 1 << 19
+EPHEMERAL = 1 << 6
 _CUSTOM_EMOJI = re.compile(r"<?a?:?(\w+):(\d+)>?")
 
 
@@ -64,6 +78,7 @@ def application(world: World) -> Json:
         "bot_require_code_grant": False,
         "verify_key": hashlib.sha256(world.token.encode()).hexdigest(),
         "flags": flags(world),
+        "flags_new": str(flags(world)),
         "owner": user(world.people[world.owner_id]),
         "bot": user(world.people[world.bot_id]),
         "team": None,
@@ -71,6 +86,9 @@ def application(world: World) -> Json:
         "interactions_endpoint_url": None,
         "role_connections_verification_url": None,
         "approximate_guild_count": 1,
+        "approximate_user_install_count": 0,
+        "approximate_user_authorization_count": 0,
+        "eligible_oauth2_scopes": [],
         "max_participants": None,
         "explicit_content_filter": 0,
     }
@@ -218,7 +236,7 @@ def message(world: World, post: Post, with_reference: bool = True) -> Json:
         "components": [],
         "pinned": False,
         "type": post.type,
-        "flags": 0,
+        "flags": EPHEMERAL if post.is_private else 0,
     }
     if post.reactions:
         body["reactions"] = [_reaction(world, *item) for item in post.reactions.items()]
@@ -264,8 +282,6 @@ def _overwrites(world: World, place: Place) -> list[Json]:
 
 def _thread(world: World, place: Place) -> Json:
     first = place.posts[0] if place.posts else None
-    created = iso((place.id >> 22) + 1_420_070_400_000)
-    ended = iso(place.posts[-1].sent_ms) if place.posts else created
     return {
         "owner_id": str(first.author_id if first else world.owner_id),
         "message_count": len(place.posts),
@@ -278,10 +294,10 @@ def _thread(world: World, place: Place) -> Json:
         "applied_tags": [],
         "thread_metadata": {
             "archived": place.is_archived,
-            "archive_timestamp": ended,
+            "archive_timestamp": iso(place.active_ms),
             "auto_archive_duration": 4320,
             "locked": False,
-            "create_timestamp": created,
+            "create_timestamp": iso(place.made_ms),
         },
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from sandbox.actions import Actions
 from sandbox.faults import Faults
@@ -38,23 +39,33 @@ def invalid(field: str, text: str) -> ApiError:
     return ApiError(400, 50035, "Invalid Form Body", errors)
 
 
+def snowflake(field: str, value: Any) -> int:
+    """An id as clients write it, a number or its digits. Raises a 400 for anything else."""
+    text = str(value) if isinstance(value, (int, str)) else ""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,20}", text):
+        raise invalid(field, f'Value "{str(value)[:40]}" is not snowflake.')
+    return int(text)
+
+
 class Call:
     """One request with its parsed body and what it is about."""
 
     def __init__(self, rest: "Rest", request: web.Request, match: re.Match[str], body: Any) -> None:
         self.rest, self.request, self.match, self.body = rest, request, match, body
         self.world, self.actions = rest.world, rest.actions
+        self.status = 200
 
     def id(self, name: str) -> int:
         """A snowflake of the path."""
-        return int(self.match[name])
+        return snowflake(name, self.match[name])
 
     def place(self) -> Place:
         """The channel of the path, which the bot must be able to see."""
         place = self.world.places.get(self.id("channel"))
         if place is None:
             raise unknown("Channel", 10003)
-        if place.is_hidden:
+        parent = self.world.places.get(place.parent_id or 0)
+        if place.is_hidden or (parent and parent.is_hidden):
             raise ApiError(403, 50001, "Missing Access")
         return place
 
@@ -68,11 +79,7 @@ class Call:
     def number(self, name: str) -> int | None:
         """A whole number of the query."""
         text = self.request.query.get(name)
-        if text is None:
-            return None
-        if not re.fullmatch(r"[0-9]{1,20}", text):
-            raise invalid(name, f'Value "{text[:40]}" is not snowflake.')
-        return int(text)
+        return None if text is None else snowflake(name, text)
 
     def object(self) -> dict[str, Any]:
         """The body, which must be a JSON object."""
@@ -93,13 +100,13 @@ class Rest:
         self.world, self.actions, self.gateway = world, actions, gateway
         self.limiter, self.faults = limiter, faults
         self.requests: dict[str, int] = {}
-        self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
+        self.routes: list[tuple[str, re.Pattern[str], Handler]] = []
 
     def add(self, method: str, path: str, handler: Handler) -> None:
         """Register a route; `{name}` in the path is a snowflake, `{name:...}` a pattern."""
-        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[0-9]+)", path)
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/@]+)", path)
         pattern = re.sub(r"\{(\w+):([^}]+)\}", r"(?P<\1>\2)", pattern)
-        self._routes.append((method, re.compile(pattern), handler))
+        self.routes.append((method, re.compile(pattern), handler))
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, after whatever fault is due."""
@@ -136,12 +143,16 @@ class Rest:
             return _json(error.body, error.status, headers)
 
     async def _route(self, request: web.Request, path: str) -> tuple[Any, int]:
-        for method, pattern, handler in self._routes:
+        is_known = False
+        for method, pattern, handler in self.routes:
             match = pattern.fullmatch(path)
+            is_known = is_known or match is not None
             if match and method == request.method:
-                answer = await handler(Call(self, request, match, await _body(request)))
-                return answer, 204 if answer is None else 200
-        raise ApiError(404, 0, "404: Not Found")
+                call = Call(self, request, match, await _body(request))
+                answer = await handler(call)
+                return answer, 204 if answer is None else call.status
+        status, text = (405, "Method Not Allowed") if is_known else (404, "Not Found")
+        raise ApiError(status, 0, f"{status}: {text}")
 
 
 async def _body(request: web.Request) -> Any:
@@ -150,8 +161,8 @@ async def _body(request: web.Request) -> Any:
         if request.content_type == "multipart/form-data":
             form = await request.post()
             return json.loads(str(form.get("payload_json", "{}")))
-        return json.loads(await request.text()) if request.can_read_body else None
-    except ValueError:
+        return json.loads(await request.read()) if request.can_read_body else None
+    except (ValueError, RecursionError, HttpProcessingError):
         raise ApiError(400, 50109, "The request body contains invalid JSON.") from None
     except web.HTTPRequestEntityTooLarge:
         raise ApiError(413, 40005, "Request entity too large") from None

@@ -1,13 +1,13 @@
 """What each REST route does, in the order of Discord's reference."""
 
-import secrets
-from typing import Any
+import re
+from datetime import datetime, timezone
 from urllib.parse import unquote
 
 from sandbox import payloads
 from sandbox.payloads import Json
-from sandbox.rest import ApiError, Call, Rest, invalid, unknown
-from sandbox.world import CATEGORY, FORUM, Place, Post
+from sandbox.rest import ApiError, Call, Rest, invalid, snowflake, unknown
+from sandbox.world import CATEGORY, FORUM, TEXT, Place, Post
 
 LONGEST = 2000
 
@@ -40,12 +40,6 @@ def register(rest: Rest) -> None:
         ("DELETE", "/channels/{channel}/messages/{message}/reactions/{emoji:[^/]+}/@me", unreact),
         ("GET", "/channels/{channel}/messages/{message}/reactions/{emoji:[^/]+}", get_reactors),
         ("POST", "/channels/{channel}/typing", start_typing),
-        ("GET", "/applications/{app}/commands", get_commands),
-        ("PUT", "/applications/{app}/commands", put_commands),
-        ("POST", "/applications/{app}/commands", post_command),
-        ("GET", "/applications/{app}/guilds/{guild}/commands", get_commands),
-        ("PUT", "/applications/{app}/guilds/{guild}/commands", put_commands),
-        ("POST", "/applications/{app}/guilds/{guild}/commands", post_command),
     ):
         rest.add(method, path, handler)
 
@@ -74,23 +68,24 @@ async def get_gateway(call: Call) -> Json:
 
 
 async def get_guild(call: Call) -> Json:
-    _check_guild(call)
+    check_guild(call)
     return payloads.guild(call.world)
 
 
 async def get_channels(call: Call) -> list[Json]:
-    _check_guild(call)
+    check_guild(call)
     places = call.world.places.values()
     return [payloads.channel(call.world, place) for place in places if not place.is_thread]
 
 
 async def get_active_threads(call: Call) -> Json:
-    _check_guild(call)
-    return _threads(call, [p for p in _visible_threads(call) if not p.is_archived])
+    check_guild(call)
+    active = [place for place in _visible_threads(call) if not place.is_archived]
+    return {**_threads(call, active), "has_more": False}
 
 
 async def get_member(call: Call) -> Json:
-    _check_guild(call)
+    check_guild(call)
     person = call.world.people.get(call.id("user"))
     if person is None:
         raise unknown("Member", 10007)
@@ -105,10 +100,11 @@ async def get_archived(call: Call) -> Json:
     """A page of archived threads, the one archived last first; `before` is a moment."""
     parent, limit = call.place(), call.number("limit") or 50
     found = [p for p in _visible_threads(call) if p.parent_id == parent.id and p.is_archived]
-    newest_first = sorted(found, key=_archived_at, reverse=True)
+    newest_first = sorted(found, key=lambda place: place.active_ms, reverse=True)
     before = call.request.query.get("before")
     if before:
-        newest_first = [p for p in newest_first if _archived_at(p) < before.replace(" ", "+")]
+        before_ms = _moment_ms(before)
+        newest_first = [place for place in newest_first if place.active_ms < before_ms]
     page = newest_first[:limit]
     return {**_threads(call, page), "has_more": len(newest_first) > limit}
 
@@ -121,9 +117,12 @@ async def get_no_threads(call: Call) -> Json:
 
 async def open_thread(call: Call) -> Json:
     parent = call.place()
+    if parent.kind != TEXT:
+        raise ApiError(400, 50024, "Cannot execute action on this channel type")
     name = call.object().get("name")
     if not isinstance(name, str) or not 1 <= len(name) <= 100:
         raise invalid("name", "Must be between 1 and 100 in length.")
+    call.status = 201
     return payloads.channel(call.world, await call.actions.open_thread(parent.id, name))
 
 
@@ -148,8 +147,10 @@ async def get_message(call: Call) -> Json:
 async def send(call: Call) -> Json:
     place, body = call.place(), call.object()
     _check_holds_messages(place)
-    content = _content(body)
+    content = content_of(body)
     nonce = body.get("nonce")
+    if not isinstance(nonce, (int, str, type(None))) or len(str(nonce)) > 25:
+        raise invalid("nonce", "Must be 25 or fewer in length.")
     if nonce is not None and body.get("enforce_nonce"):
         for post in place.posts[-20:]:
             if post.nonce == str(nonce) and post.author_id == call.world.bot_id:
@@ -159,7 +160,7 @@ async def send(call: Call) -> Json:
         call.world.bot_id,
         content,
         reply_to=_answered(call, place, body),
-        allowed_mentions=_allowed_mentions(body),
+        allowed_mentions=allowed_mentions(body),
         nonce=None if nonce is None else str(nonce),
     )
     return payloads.message(call.world, post)
@@ -168,7 +169,7 @@ async def send(call: Call) -> Json:
 async def edit(call: Call) -> Json:
     post, body = call.post(), call.object()
     _check_own(call, post)
-    await call.actions.edit(post, _content(body), _allowed_mentions(body))
+    await call.actions.edit(post, content_of(body), allowed_mentions(body))
     return payloads.message(call.world, post)
 
 
@@ -181,46 +182,58 @@ async def bulk_delete(call: Call) -> None:
     ids = call.object().get("messages")
     if not isinstance(ids, list) or not 2 <= len(ids) <= 100:
         raise invalid("messages", "Must be between 2 and 100 in length.")
-    await call.actions.delete(call.place().id, [int(number) for number in ids])
+    await call.actions.delete(call.place().id, [snowflake("messages", entry) for entry in ids])
 
 
 async def react(call: Call) -> None:
-    await call.actions.react(call.post(), call.world.bot_id, unquote(call.match["emoji"]))
+    await call.actions.react(call.post(), call.world.bot_id, _emoji(call))
 
 
 async def unreact(call: Call) -> None:
-    await call.actions.react(call.post(), call.world.bot_id, unquote(call.match["emoji"]), False)
+    await call.actions.react(call.post(), call.world.bot_id, _emoji(call), False)
 
 
 async def get_reactors(call: Call) -> list[Json]:
-    who = call.post().reactions.get(unquote(call.match["emoji"]), set())
-    people = [call.world.people[number] for number in sorted(who) if number in call.world.people]
-    return [payloads.user(person) for person in people[: call.number("limit") or 25]]
+    """Who reacted, the lowest id first; the sample communities only know how many."""
+    who = call.post().reactions.get(_emoji(call), set())
+    after, limit = call.number("after") or 0, min(100, call.number("limit") or 25)
+    known = [n for n in sorted(who) if n > after and n in call.world.people]
+    return [payloads.user(call.world.people[number]) for number in known[:limit]]
 
 
 async def start_typing(call: Call) -> None:
     await call.actions.type(call.place().id, call.world.bot_id)
 
 
-async def get_commands(call: Call) -> list[Json]:
-    return list(call.world.commands)
+def content_of(body: Json) -> str:
+    """The text of a message that is to be sent, which must fit."""
+    content = body.get("content")
+    if content is not None and not isinstance(content, str):
+        raise invalid("content", "Must be a string.")
+    if not content or not content.strip():
+        raise ApiError(400, 50006, "Cannot send an empty message")
+    if len(content) > LONGEST:
+        raise invalid("content", "Must be 2000 or fewer in length.")
+    return content
 
 
-async def put_commands(call: Call) -> list[Json]:
-    if not isinstance(call.body, list):
-        raise ApiError(400, 50109, "The request body contains invalid JSON.")
-    call.world.commands = [_command(call, fields) for fields in call.body]
-    return list(call.world.commands)
+def allowed_mentions(body: Json) -> Json | None:
+    """Whom a message may ping, with ids as numbers."""
+    allowed = body.get("allowed_mentions")
+    if allowed is None:
+        return None
+    parse, users = (
+        (allowed.get("parse") or [], allowed.get("users") or [])
+        if isinstance(allowed, dict)
+        else (None, None)
+    )
+    if not isinstance(parse, list) or not isinstance(users, list):
+        raise invalid("allowed_mentions", "Only dictionaries may be used in a DictType")
+    return {**allowed, "parse": parse, "users": [snowflake("users", entry) for entry in users]}
 
 
-async def post_command(call: Call) -> Json:
-    fresh = _command(call, call.object())
-    others = [c for c in call.world.commands if c["name"] != fresh["name"]]
-    call.world.commands = [*others, fresh]
-    return fresh
-
-
-def _check_guild(call: Call) -> None:
+def check_guild(call: Call) -> None:
+    """The guild of the path must be the one there is."""
     if call.id("guild") != call.world.guild_id:
         raise unknown("Guild", 10004)
 
@@ -243,20 +256,25 @@ def _seen(call: Call, post: Post) -> Json:
     return payloads.without_content(body, call.world.bot_id)
 
 
-def _content(body: Json) -> str:
-    content = body.get("content")
-    if not isinstance(content, str) or not content.strip():
-        raise ApiError(400, 50006, "Cannot send an empty message")
-    if len(content) > LONGEST:
-        raise invalid("content", "Must be 2000 or fewer in length.")
-    return content
+def _emoji(call: Call) -> str:
+    """The emoji of the path: a character (or a few that are drawn as one), or `name:id`."""
+    text = unquote(call.match["emoji"])
+    custom = re.fullmatch(r"(?:a?:)?(\w{1,32}:[0-9]{1,20})", text)
+    if custom:
+        return custom[1]
+    if text.isascii() or len(text) > 16:
+        raise ApiError(400, 10014, "Unknown Emoji")
+    return text
 
 
-def _allowed_mentions(body: Json) -> Json | None:
-    allowed = body.get("allowed_mentions")
-    if allowed is not None and not isinstance(allowed, dict):
-        raise invalid("allowed_mentions", "Only dictionaries may be used in a DictType")
-    return allowed
+def _moment_ms(text: str) -> int:
+    """Milliseconds since 1970 of an ISO 8601 moment, as the query has it."""
+    try:
+        moment = datetime.fromisoformat(text.replace(" ", "+").replace("Z", "+00:00"))
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return round(aware.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise invalid("before", f'"{text[:40]}" is not a ISO8601 timestamp.') from None
 
 
 def _answered(call: Call, place: Place, body: Json) -> int | None:
@@ -264,7 +282,9 @@ def _answered(call: Call, place: Place, body: Json) -> int | None:
     reference = body.get("message_reference")
     if not reference:
         return None
-    number = int(reference["message_id"])
+    if not isinstance(reference, dict):
+        raise invalid("message_reference", "Only dictionaries may be used in a DictType")
+    number = snowflake("message_reference", reference.get("message_id"))
     if call.world.find(place.id, number):
         return number
     if reference.get("fail_if_not_exists", True):
@@ -274,36 +294,9 @@ def _answered(call: Call, place: Place, body: Json) -> int | None:
 
 def _visible_threads(call: Call) -> list[Place]:
     places = call.world.places
-    return [
-        place
-        for place in places.values()
-        if place.is_thread and not place.is_hidden and not places[place.parent_id or 0].is_hidden
-    ]
+    hidden = {place.id for place in places.values() if place.is_hidden}
+    return [p for p in places.values() if p.is_thread and not hidden & {p.id, p.parent_id}]
 
 
 def _threads(call: Call, threads: list[Place]) -> Json:
     return {"threads": [payloads.channel(call.world, p) for p in threads], "members": []}
-
-
-def _archived_at(place: Place) -> str:
-    return payloads.iso(place.posts[-1].sent_ms if place.posts else 0)
-
-
-def _command(call: Call, fields: Any) -> Json:
-    if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
-        raise invalid("name", "This field is required")
-    defaults: Json = {
-        "type": 1,
-        "description": "",
-        "default_member_permissions": None,
-        "nsfw": False,
-        "options": [],
-    }
-    own = {
-        "id": str(call.world.new_id()),
-        "application_id": str(call.world.bot_id),
-        "version": str(secrets.randbits(62)),
-    }
-    if "guild" in call.match.groupdict():
-        own["guild_id"] = str(call.world.guild_id)
-    return {**defaults, **fields, **own}

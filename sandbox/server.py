@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import routes, webhooks
+from sandbox import commands, routes, webhooks
 from sandbox.actions import Actions
 from sandbox.control import Control, loopback_only
 from sandbox.faults import Faults
@@ -28,11 +28,12 @@ class Sandbox:
         port: int = 0,
         has_rate_limits: bool = True,
         denied_intents: tuple[str, ...] = (),
+        limiter: RateLimiter | None = None,
     ) -> None:
         self.world, self.port = world, port
         self.gateway = Gateway(world, denied_intents)
         self.actions = Actions(world, self.gateway)
-        self.limiter, self.faults = RateLimiter(has_rate_limits), Faults()
+        self.limiter, self.faults = limiter or RateLimiter(has_rate_limits), Faults()
         self.rest = Rest(world, self.actions, self.gateway, self.limiter, self.faults)
         self.url = ""
 
@@ -47,6 +48,7 @@ class Sandbox:
 
     async def __aenter__(self) -> "Sandbox":
         routes.register(self.rest)
+        commands.register(self.rest)
         webhooks.register(self.rest)
         self._control = Control(self.rest)
         app = web.Application(middlewares=[loopback_only], client_max_size=LARGEST_BODY)

@@ -1,63 +1,87 @@
 """The bot's answers to slash commands: the callback and the messages that follow it."""
 
+from typing import Any
+
 from sandbox import payloads
 from sandbox.actions import Interaction
-from sandbox.payloads import Json
-from sandbox.rest import ApiError, Call, Rest, unknown
+from sandbox.payloads import EPHEMERAL, Json
+from sandbox.rest import ApiError, Call, Rest, invalid, unknown
+from sandbox.routes import allowed_mentions, content_of
 from sandbox.world import Post
 
 MESSAGE, DEFERRED = 4, 5
-EPHEMERAL = 1 << 6
 
 
 def register(rest: Rest) -> None:
     """Tell the REST server about the routes of interactions."""
-    token = "{token:interaction-[0-9]+}"
-    rest.add("POST", f"/interactions/{{interaction}}/{token}/callback", callback)
-    rest.add("POST", f"/webhooks/{{app}}/{token}", follow_up)
-    rest.add("GET", f"/webhooks/{{app}}/{token}/messages/@original", original)
-    rest.add("PATCH", f"/webhooks/{{app}}/{token}/messages/@original", edit_original)
-    rest.add("DELETE", f"/webhooks/{{app}}/{token}/messages/@original", delete_original)
+    hook = "/webhooks/{app}/{token:[^/]+}"
+    rest.add("POST", "/interactions/{interaction}/{token:[^/]+}/callback", callback)
+    rest.add("POST", hook, follow_up)
+    rest.add("GET", f"{hook}/messages/{{answer:[^/]+}}", get_answer)
+    rest.add("PATCH", f"{hook}/messages/{{answer:[^/]+}}", edit_answer)
+    rest.add("DELETE", f"{hook}/messages/{{answer:[^/]+}}", delete_answer)
 
 
 async def callback(call: Call) -> Json | None:
     """The first answer, or the promise of one."""
-    interaction, body = _interaction(call), call.object()
-    if interaction.answers or interaction.is_deferred:
+    interaction, body = call.actions.interactions.get(call.match["token"]), call.object()
+    if interaction is None or call.id("interaction") != interaction.id:
+        raise unknown("interaction", 10062)
+    if interaction.is_acknowledged:
         raise ApiError(400, 40060, "Interaction has already been acknowledged.")
-    kind = body.get("type")
-    resource: Json = {"type": kind}
+    kind, data = body.get("type"), body.get("data") or {}
+    if kind not in (MESSAGE, DEFERRED):
+        raise invalid("type", "A slash command is answered with 4 or 5 here.")
+    if not isinstance(data, dict):
+        raise invalid("data", "Only dictionaries may be used in a DictType")
+    created: Json = {}
     if kind == MESSAGE:
-        resource["message"] = _message(call, interaction.answer(body.get("data") or {}))
+        post = await _answer(call, interaction, data, _is_private(data))
+        created["resource"] = {"type": kind, "message": payloads.message(call.world, post)}
     else:
-        interaction.is_deferred = True
-    if "with_response" not in call.request.query:
+        interaction.is_acknowledged = interaction.is_promised = True
+        interaction.is_private = _is_private(data)
+    if call.request.query.get("with_response", "0").lower() not in ("1", "true"):
         return None
     state = {"id": str(interaction.id), "type": 2, "response_message_loading": kind == DEFERRED}
-    state["response_message_ephemeral"] = True
-    return {"interaction": state, "resource": resource}
+    state["response_message_ephemeral"] = _is_private(data)
+    return {"interaction": state, **created}
 
 
 async def follow_up(call: Call) -> Json:
-    return _message(call, _interaction(call).answer(call.object()))
+    """One more answer. The first after a promise is the promised one."""
+    interaction, body = _interaction(call), call.object()
+    is_private = interaction.is_private if interaction.is_promised else _is_private(body)
+    post = await _answer(call, interaction, body, is_private)
+    return payloads.message(call.world, post)
 
 
-async def original(call: Call) -> Json:
-    return _message(call, _original(call))
+async def get_answer(call: Call) -> Json:
+    return payloads.message(call.world, _found(call))
 
 
-async def edit_original(call: Call) -> Json:
-    """Change the first answer, or give the one that was promised."""
-    interaction = _interaction(call)
-    if not interaction.answers and interaction.is_deferred:
-        return _message(call, interaction.answer(call.object()))
-    post = _original(call)
-    post.content = call.object().get("content") or ""
-    return _message(call, post)
+async def edit_answer(call: Call) -> Json:
+    """Change an answer, or give the one that was promised."""
+    interaction, body = _interaction(call), call.object()
+    if _is_original(call) and interaction.is_promised:
+        post = await _answer(call, interaction, body, interaction.is_private)
+    else:
+        post = _found(call)
+        await call.actions.edit(post, content_of(body), allowed_mentions(body))
+    return payloads.message(call.world, post)
 
 
-async def delete_original(call: Call) -> None:
-    _interaction(call).answers.remove(_original(call))
+async def delete_answer(call: Call) -> None:
+    post = _found(call)
+    _interaction(call).answers.remove(post)
+    await call.actions.delete(post.place_id, [post.id])
+
+
+async def _answer(call: Call, interaction: Interaction, body: Json, is_private: bool) -> Post:
+    if interaction.place_id not in call.world.places:
+        raise unknown("Channel", 10003)
+    content, allowed = content_of(body), allowed_mentions(body)
+    return await call.actions.answer(interaction, content, allowed, is_private)
 
 
 def _interaction(call: Call) -> Interaction:
@@ -67,12 +91,22 @@ def _interaction(call: Call) -> Interaction:
     return interaction
 
 
-def _original(call: Call) -> Post:
+def _is_original(call: Call) -> bool:
+    return call.match["answer"] == "@original"
+
+
+def _found(call: Call) -> Post:
     answers = _interaction(call).answers
-    if not answers:
+    wanted = (
+        answers[:1] if _is_original(call) else [p for p in answers if p.id == call.id("answer")]
+    )
+    if not wanted:
         raise unknown("Message", 10008)
-    return answers[0]
+    return wanted[0]
 
 
-def _message(call: Call, post: Post) -> Json:
-    return {**payloads.message(call.world, post), "flags": EPHEMERAL}
+def _is_private(body: dict[str, Any]) -> bool:
+    flags = body.get("flags") or 0
+    if not isinstance(flags, int):
+        raise invalid("flags", "Must be a whole number.")
+    return bool(flags & EPHEMERAL)

@@ -22,7 +22,7 @@ KINDS = {
     "forum": FORUM,
     "thread": PUBLIC_THREAD,
 }
-DEFAULT, REPLY = 0, 19
+DEFAULT, REPLY, SLASH_COMMAND = 0, 19, 20
 
 _MENTION = re.compile(r"<@!?(\d+)>")
 
@@ -53,10 +53,23 @@ class Place:
     def is_thread(self) -> bool:
         return self.kind == PUBLIC_THREAD
 
+    @property
+    def made_ms(self) -> int:
+        """When it was made, in milliseconds since 1970."""
+        return (self.id >> 22) + EPOCH_MS
+
+    @property
+    def active_ms(self) -> int:
+        """When something was last written; of an archived thread, when it was archived."""
+        return self.posts[-1].sent_ms if self.posts else self.made_ms
+
 
 @dataclasses.dataclass
 class Post:
-    """A message. `reactions` maps an emoji to who reacted, unknown people as negative numbers."""
+    """A message. `reactions` maps an emoji to who reacted, unknown people as negative numbers.
+
+    A private one answers a slash command for the asker alone and is in no place's history.
+    """
 
     id: int
     place_id: int
@@ -71,6 +84,7 @@ class Post:
     edited_ms: int | None = None
     nonce: str | None = None
     application_id: int | None = None
+    is_private: bool = False
 
     @property
     def sent_ms(self) -> int:
