@@ -43,8 +43,9 @@ async def _serve(sandbox: Sandbox) -> None:
         raise UserError(f"Port {sandbox.port} does not exist. Choose one up to 65535, or --port 0.")
     try:
         async with sandbox:
+            stop = _stop_when_asked()
             print(json.dumps(_described(sandbox)), flush=True)
-            await _asked_to_stop()
+            await stop.wait()
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -65,11 +66,11 @@ def _described(sandbox: Sandbox) -> dict[str, object]:
     }
 
 
-async def _asked_to_stop() -> None:
-    """Wait for SIGINT, SIGTERM, or the end of stdin, which means that our parent is gone."""
+def _stop_when_asked() -> asyncio.Event:
+    """Set on SIGINT, SIGTERM, or the end of stdin, which means that our parent is gone."""
     stop = asyncio.Event()
     on_stop_request(stop.set, watch_stdin=True)
-    await stop.wait()
+    return stop
 
 
 def _arguments() -> argparse.Namespace:

@@ -68,14 +68,16 @@ class RateLimiter:
             limit = next(limit for pattern, limit in self._limits if re.fullmatch(pattern, route))
             self._buckets[key] = Window(*limit)
         passes, wait = self._buckets[key].take(now)
-        headers = self._headers(route, self._buckets[key], wait)
         if passes:
-            return headers, None, False
+            return self._headers(route, self._buckets[key], wait, self.is_lying), None, False
+        headers = self._headers(route, self._buckets[key], wait)
         return {**headers, "X-RateLimit-Scope": "user"}, wait, False
 
-    def _headers(self, route: str, bucket: Window, wait: float) -> dict[str, str]:
+    def _headers(
+        self, route: str, bucket: Window, wait: float, are_lies: bool = False
+    ) -> dict[str, str]:
         limit, remaining = bucket.limit, bucket.remaining
-        if self.is_lying and remaining:
+        if are_lies:
             limit, remaining, wait = 1000, 999, 0.3
         return {
             "X-RateLimit-Limit": str(limit),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -179,7 +180,7 @@ def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 def _refused(headers: dict[str, str], wait: float, is_global: bool) -> web.Response:
     body = {"message": "You are being rate limited.", "retry_after": wait, "global": is_global}
-    return _json(body, 429, {**headers, "Retry-After": str(int(wait) + 1)})
+    return _json(body, 429, {**headers, "Retry-After": str(math.ceil(wait))})
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
