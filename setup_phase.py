@@ -11,7 +11,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-_NOISE = ("WARNING", "DEPRECATION", "[notice]")
+_NOISE = (
+    *("WARNING", "DEPRECATION", "[notice]"),
+    *("Attempting uninstall", "Found existing", "Uninstalling", "Successfully uninstalled"),
+)
 LINE_SECONDS = 10.0  # between two lines where no terminal could show a moving one
 
 _REASONS = (
