@@ -72,11 +72,10 @@ def export(run: Run, models_dir: Path, quant: str = "Q4_K_M") -> Exported:
     """The model's GGUF, made the first time. Raises `UserError` where that cannot be done."""
     with contextlib.suppress(UserError):
         return find(models_dir, run.name, quant)
-    base = models_dir / run.plan.base_gguf
-    _check_base(base, run)
+    base = _open_base(models_dir / run.plan.base_gguf, run)
     target = folder(models_dir, run.name)
+    _check_space(base, models_dir)
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _check_space(base, target)
     path = target / f"{run.name}.{quant}.gguf"
     with _temporary(target / f"{run.name}.f16.partial", path.with_suffix(".partial")) as files:
         grafted, quantised = files
@@ -85,7 +84,7 @@ def export(run: Run, models_dir: Path, quant: str = "Q4_K_M") -> Exported:
             quantised = grafted
         else:
             quantise(grafted, quantised, quant)
-        facts = _facts(run, target, quant, quantised)
+        facts = _facts(run, base, target, quant, quantised)
         os.replace(quantised, path)
     _write(target, facts)  # last: the manifest proves that the file is complete
     return Exported(run.name, path, quant, facts)
@@ -124,9 +123,8 @@ def row(exported: Exported) -> Model:
     )
 
 
-def graft(base: Path, adapter: Path, target: Path, name: str) -> None:
+def graft(reader: GGUFReader, adapter: Path, target: Path, name: str) -> None:
     """Write the base with the adapter added, its matrices in float16, to `target`."""
-    reader = GGUFReader(base)
     deltas = load_adapter(adapter, reader)
     writer = GGUFWriter(target, _text(reader, "general.architecture"))
     _copy_metadata(reader, writer, name)
@@ -188,8 +186,9 @@ def interleave(rows: Matrix, heads: int) -> Matrix:
     Hugging Face's rope turns row i together with row i + n/2, llama.cpp's for this architecture
     turns neighbours. Source: `permute` in llama.cpp's convert_hf_to_gguf.py.
     """
-    halves: Matrix = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
-    return halves.swapaxes(1, 2).reshape(rows.shape)
+    halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
+    mixed: Matrix = halves.swapaxes(1, 2).reshape(rows.shape)
+    return mixed
 
 
 def _is_interleaved(reader: GGUFReader, tensor: str) -> bool:
@@ -227,25 +226,27 @@ def _text(reader: GGUFReader, key: str) -> str:
     return str(reader.fields[key].contents())
 
 
-def _check_base(base: Path, run: Run) -> None:
-    """Raise `UserError` unless the base is the file that the adapter was trained on."""
+def _open_base(base: Path, run: Run) -> GGUFReader:
+    """The base. Raises `UserError` unless it is the file that the adapter was trained on."""
     catalog.check_gguf(base)
     if catalog.sha256(base) != run.plan.base_sha256:
         raise UserError(
             f"{base} has changed since {run.name} was trained on it. Put the old file back, or "
             "train again with scripts/3_train_model.py."
         )
-    architecture = _text(GGUFReader(base), "general.architecture")
+    reader = GGUFReader(base)
+    architecture = _text(reader, "general.architecture")
     if architecture not in _INTERLEAVED:
         raise UserError(
             f"Models of the family {architecture!r} cannot be exported yet; "
             f"these can: {', '.join(_INTERLEAVED)}. Train one of those."
         )
+    return reader
 
 
-def _check_space(base: Path, target: Path) -> None:
+def _check_space(base: GGUFReader, target: Path) -> None:
     """Raise `UserError` unless a float16 copy and a quantised one fit beside each other."""
-    numbers = sum(int(tensor.n_elements) for tensor in GGUFReader(base).tensors)
+    numbers = sum(int(tensor.n_elements) for tensor in base.tensors)
     needed, free = 3 * numbers, shutil.disk_usage(target).free
     if free < needed:
         raise UserError(
@@ -263,7 +264,7 @@ def _temporary(*files: Path) -> Iterator[tuple[Path, ...]]:
             file.unlink(missing_ok=True)
 
 
-def _facts(run: Run, target: Path, quant: str, file: Path) -> dict[str, Any]:
+def _facts(run: Run, base: GGUFReader, target: Path, quant: str, file: Path) -> dict[str, Any]:
     this = {
         "size": file.stat().st_size,
         "sha256": catalog.sha256(file),
@@ -274,7 +275,7 @@ def _facts(run: Run, target: Path, quant: str, file: Path) -> dict[str, Any]:
         "name": run.name,
         "base": run.plan.base,
         "base_sha256": run.plan.base_sha256,
-        "licence": _licence(file),
+        "licence": _licence(base),
         "data_hash": run.plan.data_hash,
         "recipe": dataclasses.asdict(run.plan.recipe),
         "steps": run.steps,
@@ -285,8 +286,8 @@ def _facts(run: Run, target: Path, quant: str, file: Path) -> dict[str, Any]:
     }
 
 
-def _licence(file: Path) -> str:
-    field = GGUFReader(file).fields.get("general.license")
+def _licence(base: GGUFReader) -> str:
+    field = base.fields.get("general.license")
     return str(field.contents()) if field else "unknown: see the base model"
 
 

@@ -81,7 +81,7 @@ async def _try_out(settings: Config, path: Path) -> None:
         await engine.close()
 
 
-async def _answer(engine: Engine, turns: list[Turn], seed: int, attempts: int = 3) -> str:
+async def _answer(engine: Engine, turns: list[Turn], seed: int, attempts: int = 5) -> str:
     """A reply; an empty one is drawn again, since chat models sometimes choose silence."""
     for attempt in range(attempts):
         sampling = Sampling(max_tokens=60, seed=seed + 100 * attempt)
