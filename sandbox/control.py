@@ -97,10 +97,10 @@ class Control:
         self._actions.listeners.add(queue)
         try:
             while True:
-                event = await queue.get()
-                post = event.pop("post", None)
-                body = {**event, "message": self.shown(post)} if post else event
-                await response.write(f"data: {json.dumps(body)}\n\n".encode())
+                event = dict(await queue.get())  # a copy: every other page has the same one
+                if post := event.pop("post", None):
+                    event["message"] = self.shown(post)
+                await response.write(f"data: {json.dumps(event)}\n\n".encode())
         except ConnectionError:
             return response
         finally:

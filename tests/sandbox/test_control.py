@@ -145,6 +145,13 @@ async def test_everything_that_happens_is_told_to_the_page(
     await _say(page, place_id, "nobody listens, nothing breaks")
 
 
+async def test_every_open_page_is_told(page: Page, place_id: int) -> None:
+    async with page.events() as one, page.events() as other:
+        said = await _say(page, place_id)
+        for events in (one, other):
+            assert await events.next() == {"type": "message", "message": said}
+
+
 async def test_the_future_is_what_was_kept_back() -> None:
     world = populate(community.load("gitter-casual", hold_out=20))
     async with (
