@@ -54,6 +54,10 @@ class Session:
         if self.socket:
             await self.socket.send(event)
 
+    def remembers(self, after: int) -> bool:
+        """Whether everything that came after that number is still kept."""
+        return len(self._events) < BUFFER or after >= self._events[0]["s"] - 1
+
     async def resume(self, socket: "Socket", after: int) -> None:
         """Send again what was missed, and go on in the new socket.
 
@@ -219,8 +223,9 @@ class Gateway:
             await socket.ws.close(code=AUTHENTICATION_FAILED, message=b"Authentication failed.")
             return None
         session = self.sessions.get(str(data.get("session_id")))
-        after = data.get("seq")
-        if not session or not self.may_resume or not isinstance(after, int):
+        after: Any = data.get("seq")
+        is_known = session and isinstance(after, int) and session.remembers(after)
+        if not session or not is_known or not self.may_resume:
             await socket.op(9, False)
             return None
         self.resumes += 1

@@ -1,7 +1,6 @@
 """What goes wrong on Discord goes wrong here, and neither discord.py nor the sandbox breaks."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import discord
 import pytest
 
 from sandbox.faults import Fault
+from sandbox.gateway import BUFFER
 from sandbox.rest import Rest
 from sandbox.server import Sandbox
 from sandbox.world import World
@@ -74,14 +74,12 @@ async def test_a_resumed_session_misses_nothing_and_repeats_nothing(
         await client.until("message")
         disturbing = asyncio.create_task(disturb(sandbox))
         expected = ["before"]
-        for number in itertools.count():
+        for number in range(300):
             await sandbox.say(place_id, ALICE, f"meanwhile {number}")
             expected.append(f"meanwhile {number}")
             await asyncio.sleep(0)
-            if client.count("resumed"):
-                break
-            assert number < 100_000
         await disturbing
+        await client.until("resumed")
         await sandbox.say(place_id, ALICE, "after")
         await client.until("message", len(expected) + 1)
         assert _texts(client) == [*expected, "after"]
@@ -260,6 +258,26 @@ async def test_a_replay_holds_what_was_missed_in_order(
             ]
             assert [event["s"] for event in events[:-1]] == list(range(after + 1, 8))
             assert events[-1]["t"] == "RESUMED"
+            await ws.close(code=4000)
+
+
+async def test_a_session_that_missed_too_much_cannot_be_resumed(
+    line: Line, sandbox: Sandbox, place_id: int
+) -> None:
+    session_id = await line.identify()
+    await sandbox.gateway.close(1006)
+    await line.close_code()
+    for number in range(BUFFER + 1):
+        await sandbox.say(place_id, ALICE, f"line {number}")
+    for after, op in ((2, 9), (3, 0)):
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(sandbox.gateway.url) as ws,
+        ):
+            again = Line(ws, sandbox.world.token)
+            await again.read()
+            await again.resume(session_id, after)
+            assert (await again.read())["op"] == op
             await ws.close(code=4000)
 
 
