@@ -27,6 +27,20 @@ TRAIN = "Run scripts/3_train_model.py first."
 
 _QUANT = re.compile(r"[.-](?:i?q\d\w*|b?f16|f32)$", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+_LIMITS = {
+    "learning_rate": (1e-7, 1.0),
+    "rank": (1, 1024),
+    "alpha": (1, 4096),
+    "dropout": (0.0, 0.9),
+    "batch_size": (1, 4096),
+    "accumulation": (1, 4096),
+    "max_seq_length": (64, 131_072),
+    "epochs": (0.001, 1000),
+    "max_steps": (0, 10_000_000),
+    "warmup": (0.0, 1.0),
+    "clip": (0.0, 1000.0),
+    "seed": (0, 2**32 - 1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +59,12 @@ class Recipe:
     warmup: float = 0.03
     clip: float = 1.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} must be from {low:g} to {high:g}.")
 
 
 @dataclasses.dataclass(frozen=True)

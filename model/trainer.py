@@ -32,28 +32,29 @@ from bot import logs
 from bot.config import UserError
 from model import runs
 from model.examples import Tokens
-from model.runs import Recipe, Run
+from model.runs import Plan, Recipe, Run
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def train(
     folder: Path,
+    plan: Plan,
     weights: Path | str,
     examples: Sequence[Tokens],
-    recipe: Recipe,
     stop: threading.Event,
     threads: int = 0,
 ) -> Run | None:
     """Train, from the newest checkpoint in `folder` if there is one; None when `stop` was set.
 
     `weights` is a GGUF file, or whatever transformers can load. Raises `UserError` for weights
-    that cannot be trained.
+    that cannot be trained; nothing is written then.
     """
     _silence()
     if threads:
         torch.set_num_threads(threads)
-    model = load(weights)
+    recipe, model = plan.recipe, load(weights)
+    runs.write_plan(folder, plan)
     order = batch_order([len(example.ids) for example in examples], recipe)
     checkpoint = runs.checkpoint(folder)
     steps = len(order) // (recipe.batch_size * recipe.accumulation)

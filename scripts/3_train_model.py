@@ -49,10 +49,8 @@ def main() -> int:
 def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) -> int:
     gguf = settings.models_dir / plan.base_gguf
     tokens = _tokens(settings.training_dir / "train.jsonl", gguf, plan.recipe)
-    trainer = _trainer()
-    runs.write_plan(folder, plan)
     weights = plan.base_weights or gguf
-    run = trainer.train(folder, weights, tokens, plan.recipe, stop, settings.threads)
+    run = _trainer().train(folder, plan, weights, tokens, stop, settings.threads)
     if run is None:
         print(f"\nStopped; what was learned so far is kept in {folder}.")
         print("To go on: python scripts/3_train_model.py --resume")
@@ -74,7 +72,7 @@ def _new(arguments: argparse.Namespace, settings: Config) -> tuple[Path, Plan]:
     plan = Plan(
         base=base,
         base_gguf=_relative(gguf, settings.models_dir),
-        base_weights=arguments.base_weights,
+        base_weights=_whole(arguments.base_weights),
         base_sha256=catalog.sha256(gguf),
         data_hash=data_hash,
         recipe=Recipe(**{choice.name: getattr(arguments, choice.name) for choice in _CHOICES}),
@@ -128,6 +126,11 @@ def _relative(path: Path, models_dir: Path) -> str:
     """A path that stays right when the models folder moves, where it is inside of it."""
     inside = path.is_relative_to(models_dir)
     return (path.relative_to(models_dir) if inside else path).as_posix()
+
+
+def _whole(weights: str) -> str:
+    """A folder's whole path; the name of a repository as it is."""
+    return str(Path(weights).resolve()) if weights and Path(weights).exists() else weights
 
 
 def _on_stop_request(stop: threading.Event) -> None:

@@ -85,3 +85,10 @@ def test_a_damaged_plan_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text('{"recipe": {"rank": 3, "colour": 1}}')
     with pytest.raises(UserError, match="not from this release"):
         runs.read_plan(tmp_path)
+
+
+def test_a_recipe_that_cannot_work_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="--batch-size must be from 1"):
+        Recipe(batch_size=0)
+    with pytest.raises(UserError, match="--learning-rate"):
+        Recipe(learning_rate=-1.0)

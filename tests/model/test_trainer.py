@@ -32,13 +32,12 @@ def some_examples(count: int = 60) -> list[Tokens]:
     return examples
 
 
-def new_run(folder: Path, recipe: Recipe = RECIPE) -> Path:
-    runs.write_plan(folder, Plan("tiny", "tiny.gguf", "", "0", "1", recipe, 0.0))
-    return folder
+def plan(recipe: Recipe = RECIPE) -> Plan:
+    return Plan("tiny", "tiny.gguf", "", "0", "1", recipe, 0.0)
 
 
-def train(folder: Path, base: Path, recipe: Recipe = RECIPE) -> Run:
-    run = trainer.train(folder, base, some_examples(), recipe, threading.Event(), 1)
+def train(folder: Path, base: Path) -> Run:
+    run = trainer.train(folder, plan(), base, some_examples(), threading.Event(), 1)
     assert isinstance(run, Run)
     return run
 
@@ -62,7 +61,7 @@ class StopAfter(threading.Event):
 def test_training_learns_the_replies_and_leaves_a_complete_run(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    run = train(new_run(tmp_path / "a"), tiny_model)
+    run = train(tmp_path / "a", tiny_model)
     curve = [json.loads(line) for line in (run.folder / "loss.jsonl").open()]
     assert [row["step"] for row in curve] == [1, 2, 3, 4, 5, 6]
     assert run.last_loss < run.first_loss - 1
@@ -75,9 +74,7 @@ def test_training_learns_the_replies_and_leaves_a_complete_run(
 def test_the_loss_is_that_of_the_reply_alone(tmp_path: Path, tiny_model: Path) -> None:
     examples = [Tokens([7, 8, 9, 10, 11, 2], 2), Tokens([7, 9, 12, 2], 1)] * 2
     recipe = Recipe(batch_size=4, max_steps=1)
-    trainer.train(
-        new_run(tmp_path / "a", recipe), tiny_model, examples, recipe, threading.Event(), 1
-    )
+    trainer.train(tmp_path / "a", plan(recipe), tiny_model, examples, threading.Event(), 1)
     logged = json.loads((tmp_path / "a" / "loss.jsonl").read_text())["loss"]
     model = trainer.load(tiny_model)
     nats = 0.0
@@ -92,10 +89,9 @@ def test_the_loss_is_that_of_the_reply_alone(tmp_path: Path, tiny_model: Path) -
 def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
     tmp_path: Path, tiny_model: Path
 ) -> None:
-    whole = train(new_run(tmp_path / "whole"), tiny_model)
-    folder = new_run(tmp_path / "stopped")
-    examples = some_examples()
-    assert trainer.train(folder, tiny_model, examples, RECIPE, StopAfter(2), 1) is None
+    whole = train(tmp_path / "whole", tiny_model)
+    folder = tmp_path / "stopped"
+    assert trainer.train(folder, plan(), tiny_model, some_examples(), StopAfter(2), 1) is None
     assert not (folder / "run.json").exists()
     assert runs.checkpoint(folder) == folder / "checkpoints" / "checkpoint-2"
     resumed = train(folder, tiny_model)
@@ -106,10 +102,10 @@ def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
 
 
 def test_a_stop_before_the_first_step_trains_nothing(tmp_path: Path, tiny_model: Path) -> None:
-    folder = new_run(tmp_path / "a")
+    folder = tmp_path / "a"
     stop = threading.Event()
     stop.set()
-    assert trainer.train(folder, tiny_model, some_examples(), RECIPE, stop, 1) is None
+    assert trainer.train(folder, plan(), tiny_model, some_examples(), stop, 1) is None
     assert runs.checkpoint(folder) is None
 
 
@@ -134,6 +130,8 @@ def test_max_steps_may_be_less_or_more_than_an_epoch() -> None:
     assert len(trainer.batch_order([5] * 50, Recipe(batch_size=8, max_steps=20))) == 160
 
 
-def test_weights_that_are_not_there_are_a_sentence(tmp_path: Path) -> None:
+def test_weights_that_are_not_there_are_a_sentence_and_leave_nothing(tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
     with pytest.raises(UserError, match="--base-weights"):
-        trainer.load(tmp_path / "nothing")
+        trainer.train(tmp_path / "a", plan(), nothing, some_examples(), threading.Event())
+    assert not (tmp_path / "a").exists()
