@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from sandbox import payloads
+from sandbox import guilds, payloads
 from sandbox.gateway import Gateway
 from sandbox.payloads import Json
 from sandbox.world import DEFAULT, FORUM, PUBLIC_THREAD, SLASH_COMMAND, TEXT, Place, Post, World
@@ -91,7 +91,7 @@ class Actions:
     async def open_thread(self, parent_id: int, name: str) -> Place:
         """A thread is made."""
         place = self.world.add_place(name, PUBLIC_THREAD, parent_id)
-        event = {**payloads.channel(self.world, place), "newly_created": True}
+        event = {**guilds.channel(self.world, place), "newly_created": True}
         await self._gateway.dispatch("THREAD_CREATE", event)
         self._tell(type="channels")
         return place
@@ -169,7 +169,7 @@ class Interaction:
         """INTERACTION_CREATE."""
         world = self._world
         place, person = world.places[self.place_id], world.people[self.person_id]
-        permissions = payloads.EVERYONE_PERMISSIONS
+        permissions = guilds.EVERYONE_PERMISSIONS
         types = {option["name"]: option["type"] for option in self.command.get("options") or []}
         return {
             "id": str(self.id),
@@ -183,7 +183,7 @@ class Interaction:
             "guild_locale": "en-US",
             "locale": "en-US",
             "channel_id": str(place.id),
-            "channel": payloads.channel(world, place),
+            "channel": guilds.channel(world, place),
             "member": {**payloads.member(person), "permissions": permissions},
             "app_permissions": permissions,
             "authorizing_integration_owners": {"0": str(world.guild_id)},

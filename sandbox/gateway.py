@@ -6,7 +6,7 @@ import time
 
 from aiohttp import WSMsgType, web
 
-from sandbox import payloads
+from sandbox import guilds, payloads
 from sandbox.limits import Window
 from sandbox.payloads import Json
 from sandbox.sessions import CONTENT, Session, Socket
@@ -139,7 +139,7 @@ class Gateway:
             "private_channels": [],
         }
         await session.dispatch("READY", ready, world.bot_id)
-        await session.dispatch("GUILD_CREATE", payloads.guild_create(world), world.bot_id)
+        await session.dispatch("GUILD_CREATE", guilds.guild_create(world), world.bot_id)
         return session
 
     async def _resume(self, socket: Socket, data: Json) -> Session | None:

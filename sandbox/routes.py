@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
-from sandbox import payloads
+from sandbox import guilds, payloads
 from sandbox.payloads import Json
 from sandbox.rest import ApiError, Call, Rest, invalid, snowflake, unknown
 from sandbox.world import CATEGORY, FORUM, TEXT, Place, Post
@@ -69,13 +69,13 @@ async def get_gateway(call: Call) -> Json:
 
 async def get_guild(call: Call) -> Json:
     check_guild(call)
-    return payloads.guild(call.world)
+    return guilds.guild(call.world)
 
 
 async def get_channels(call: Call) -> list[Json]:
     check_guild(call)
     places = call.world.places.values()
-    return [payloads.channel(call.world, place) for place in places if not place.is_thread]
+    return [guilds.channel(call.world, place) for place in places if not place.is_thread]
 
 
 async def get_active_threads(call: Call) -> Json:
@@ -93,7 +93,7 @@ async def get_member(call: Call) -> Json:
 
 
 async def get_channel(call: Call) -> Json:
-    return payloads.channel(call.world, call.place())
+    return guilds.channel(call.world, call.place())
 
 
 async def get_archived(call: Call) -> Json:
@@ -123,7 +123,7 @@ async def open_thread(call: Call) -> Json:
     if not isinstance(name, str) or not 1 <= len(name) <= 100:
         raise invalid("name", "Must be between 1 and 100 in length.")
     call.status = 201
-    return payloads.channel(call.world, await call.actions.open_thread(parent.id, name))
+    return guilds.channel(call.world, await call.actions.open_thread(parent.id, name))
 
 
 async def get_messages(call: Call) -> list[Json]:
@@ -299,4 +299,4 @@ def _visible_threads(call: Call) -> list[Place]:
 
 
 def _threads(call: Call, threads: list[Place]) -> Json:
-    return {"threads": [payloads.channel(call.world, p) for p in threads], "members": []}
+    return {"threads": [guilds.channel(call.world, p) for p in threads], "members": []}
