@@ -1,7 +1,6 @@
 """Everything that can happen in the world: change it, then tell the bot and the chat page."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +19,6 @@ class Actions:
         self.listeners: set[asyncio.Queue[Json]] = set()
         self.interactions: dict[str, Interaction] = {}
         self.pings: list[int] = []
-        self._numbers = itertools.count(1)
 
     async def say(self, place_id: int, author_id: int, content: str, **how: Any) -> Post:
         """Somebody writes something; `how` as in `World.add_post`."""
@@ -36,7 +34,7 @@ class Actions:
             self._count_ping(post)
         if post.is_private:
             return
-        await self._gateway.dispatch("MESSAGE_UPDATE", payloads.message_event(self.world, post))
+        await self._dispatch("MESSAGE_UPDATE", payloads.message_event(self.world, post))
         self._tell(type="edit", post=post)
 
     async def delete(self, place_id: int, post_ids: Iterable[int]) -> None:
@@ -44,10 +42,10 @@ class Actions:
         gone = self.world.delete(place_id, post_ids)
         where = {"channel_id": str(place_id), "guild_id": str(self.world.guild_id)}
         if len(gone) == 1:
-            await self._gateway.dispatch("MESSAGE_DELETE", {**where, "id": str(gone[0])})
+            await self._dispatch("MESSAGE_DELETE", {**where, "id": str(gone[0])})
         elif gone:
             ids = [str(number) for number in gone]
-            await self._gateway.dispatch("MESSAGE_DELETE_BULK", {**where, "ids": ids})
+            await self._dispatch("MESSAGE_DELETE_BULK", {**where, "ids": ids})
         for number in gone:
             self._tell(type="delete", channel_id=str(place_id), id=str(number))
 
@@ -73,7 +71,7 @@ class Actions:
             event["member"] = payloads.member(self.world.people[person_id])
             event["message_author_id"] = str(post.author_id)
         name = "MESSAGE_REACTION_ADD" if is_added else "MESSAGE_REACTION_REMOVE"
-        await self._gateway.dispatch(name, event)
+        await self._dispatch(name, event)
         self._tell(type="reaction", post=post)
 
     async def type(self, place_id: int, person_id: int) -> None:
@@ -85,14 +83,15 @@ class Actions:
             "timestamp": int(time.time()),
             "member": payloads.member(self.world.people[person_id]),
         }
-        await self._gateway.dispatch("TYPING_START", event)
+        await self._dispatch("TYPING_START", event)
         self._tell(type="typing", channel_id=str(place_id), author_id=str(person_id))
 
     async def open_thread(self, parent_id: int, name: str) -> Place:
         """A thread is made."""
         place = self.world.add_place(name, PUBLIC_THREAD, parent_id)
         event = {**guilds.channel(self.world, place), "newly_created": True}
-        await self._gateway.dispatch("THREAD_CREATE", event)
+        if self.world.is_seen(place.id):
+            await self._gateway.dispatch("THREAD_CREATE", event)
         self._tell(type="channels")
         return place
 
@@ -136,8 +135,13 @@ class Actions:
     async def _publish(self, post: Post) -> None:
         if post.author_id == self.world.bot_id:
             self._count_ping(post)
-        await self._gateway.dispatch("MESSAGE_CREATE", payloads.message_event(self.world, post))
+        await self._dispatch("MESSAGE_CREATE", payloads.message_event(self.world, post))
         self._tell(type="message", post=post)
+
+    async def _dispatch(self, name: str, data: Json) -> None:
+        """Tell the bot what happened in a place, if it may see that."""
+        if self.world.is_seen(int(data["channel_id"])):
+            await self._gateway.dispatch(name, data)
 
     def _count_ping(self, post: Post) -> None:
         if post.mentions or post.pings_everyone:

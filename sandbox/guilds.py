@@ -78,9 +78,12 @@ def guild(world: World) -> Json:
 
 
 def guild_create(world: World) -> Json:
-    """The GUILD_CREATE event: the guild with its channels, threads and the bot's own member."""
-    visible = [place for place in world.places.values() if not place.is_hidden]
-    active = [place for place in visible if place.is_thread and not place.is_archived]
+    """The GUILD_CREATE event: the guild with its channels, active threads and the bot's member.
+
+    As on Discord, channels that the bot may not see are there, with the overwrite that says so.
+    """
+    channels = [place for place in world.places.values() if not place.is_thread]
+    threads = [p for p in world.places.values() if p.is_thread and world.is_seen(p.id)]
     return {
         **guild(world),
         "joined_at": iso(1_430_000_000_000),
@@ -89,8 +92,8 @@ def guild_create(world: World) -> Json:
         "member_count": len(world.people),
         "voice_states": [],
         "members": [member(world.people[world.bot_id])],
-        "channels": [channel(world, place) for place in visible if not place.is_thread],
-        "threads": [channel(world, place) for place in active],
+        "channels": [channel(world, place) for place in channels],
+        "threads": [channel(world, place) for place in threads if not place.is_archived],
         "presences": [],
         "stage_instances": [],
         "guild_scheduled_events": [],

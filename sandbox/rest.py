@@ -65,8 +65,7 @@ class Call:
         place = self.world.places.get(self.id("channel"))
         if place is None:
             raise unknown("Channel", 10003)
-        parent = self.world.places.get(place.parent_id or 0)
-        if place.is_hidden or (parent and parent.is_hidden):
+        if not self.world.is_seen(place.id):
             raise ApiError(403, 50001, "Missing Access")
         return place
 

@@ -293,9 +293,8 @@ def _answered(call: Call, place: Place, body: Json) -> int | None:
 
 
 def _visible_threads(call: Call) -> list[Place]:
-    places = call.world.places
-    hidden = {place.id for place in places.values() if place.is_hidden}
-    return [p for p in places.values() if p.is_thread and not hidden & {p.id, p.parent_id}]
+    places = call.world.places.values()
+    return [place for place in places if place.is_thread and call.world.is_seen(place.id)]
 
 
 def _threads(call: Call, threads: list[Place]) -> Json:

@@ -128,6 +128,12 @@ class World:
         self.places[place.id] = place
         return place
 
+    def is_seen(self, place_id: int) -> bool:
+        """Whether the bot may see a place; a thread is hidden with its channel."""
+        place = self.places.get(place_id)
+        parent = self.places.get(place.parent_id or 0) if place else None
+        return bool(place) and not any(p.is_hidden for p in (place, parent) if p)
+
     def add_post(
         self,
         place_id: int,

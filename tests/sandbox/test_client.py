@@ -111,6 +111,27 @@ async def test_channels_without_history_permission_look_empty(
         assert [m async for m in channel.history()] == []
 
 
+async def test_a_hidden_channel_is_known_and_silent(
+    sandbox: Sandbox, world: World, place_id: int
+) -> None:
+    secret = world.add_place("secret")
+    secret.is_hidden = True
+    aside = world.add_place("aside", 11, secret.id)
+    async with online(sandbox) as client:
+        channel = _text(client, secret.id)
+        assert not channel.permissions_for(channel.guild.me).view_channel
+        assert channel.guild.get_thread(aside.id) is None
+        for hidden_id in (secret.id, aside.id):
+            post = await sandbox.say(hidden_id, ALICE, "for members only")
+            await sandbox.actions.react(post, ALICE, "\N{ROCKET}")
+            with pytest.raises(discord.Forbidden):
+                await client.fetch_channel(hidden_id)
+        await sandbox.say(place_id, ALICE, "for all")
+        await client.until("message")
+        assert [message.content for message in client.of("message")] == ["for all"]
+        assert client.count("raw_reaction_add") == 0
+
+
 async def test_archived_threads_are_listed_page_by_page(
     sandbox: Sandbox, world: World, place_id: int
 ) -> None:
