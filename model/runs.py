@@ -45,7 +45,7 @@ _LIMITS = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train. The defaults were measured on the small model; see docs/training.md."""
+    """How to train. The defaults are measured: 60 steps of the small model on a CPU."""
 
     learning_rate: float = 1e-3
     rank: int = 16

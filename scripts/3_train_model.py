@@ -44,11 +44,17 @@ def main() -> int:
             return _train(folder, plan, settings, stop)
     except UserError as error:
         return config.exit_with(error)
+    except KeyboardInterrupt:
+        print("\nStopped at once. --resume goes on from the last checkpoint.")
+        return 130
 
 
 def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) -> int:
     gguf = settings.models_dir / plan.base_gguf
     tokens = _tokens(settings.training_dir / "train.jsonl", gguf, plan.recipe)
+    if stop.is_set():
+        print("Stopped before the first step; nothing was written.")
+        return 0
     weights = plan.base_weights or gguf
     run = _trainer().train(folder, plan, weights, tokens, stop, settings.threads)
     if run is None:
@@ -136,8 +142,11 @@ def _whole(weights: str) -> str:
 def _on_stop_request(stop: threading.Event) -> None:
     """Set `stop` on Ctrl+C, SIGTERM, and when the window that holds our stdin goes away."""
 
+    signals: list[int] = []
+
     def handle(number: int, frame: object) -> None:
-        if stop.is_set():
+        signals.append(number)
+        if len(signals) > 1:
             raise KeyboardInterrupt  # asked twice: at once
         stop.set()
         print("\nStopping after this step ...", flush=True)

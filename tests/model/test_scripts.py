@@ -126,7 +126,7 @@ def test_from_data_to_a_deployed_model_and_back(home: Home) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-@pytest.mark.parametrize("how", ["ctrl-c", "stdin"])
+@pytest.mark.parametrize("how", ["ctrl-c", "stdin", "both"])
 def test_a_stopped_training_is_resumed(home: Home, how: str) -> None:
     home.prepare()
     command = home.command("3_train_model", "--name", "amber", "--max-steps", "400", *FAST)
@@ -139,7 +139,10 @@ def test_a_stopped_training_is_resumed(home: Home, how: str) -> None:
         time.sleep(0.05)
     refused = home.run("3_train_model", "--name", "bob", *FAST).refused()
     assert "Another training is running" in refused
-    child.send_signal(signal.SIGINT) if how == "ctrl-c" else child.stdin.close()
+    if how != "ctrl-c":
+        child.stdin.close()
+    if how != "stdin":
+        child.send_signal(signal.SIGINT)
     out = child.stdout.read()
     assert child.wait() == 0, out
     assert "--resume" in out
