@@ -15,6 +15,7 @@ _NOISE = (
     *("WARNING", "DEPRECATION", "[notice]"),
     *("Attempting uninstall", "Found existing", "Uninstalling", "Successfully uninstalled"),
 )
+TIDY_SECONDS = 20.0  # pip removes half a gigabyte of sources
 LINE_SECONDS = 10.0  # between two lines where no terminal could show a moving one
 
 _REASONS = (
@@ -58,6 +59,7 @@ def run(what: str, command: Sequence[str], log: Path) -> None:
         _watch(process, line)
     except BaseException:
         line.end("stopped")
+        print("  Tidying up ...", flush=True)
         _end(process)
         raise
     line.end("failed" if process.returncode else "done")
@@ -81,7 +83,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, ending)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5)
+                process.wait(timeout=TIDY_SECONDS)
     process.wait()
 
 
@@ -121,8 +123,12 @@ class _Line:
         return f"{minutes}:{seconds:02}"
 
     def _newest(self) -> str:
-        """What the command said last, without its warnings."""
-        lines = [line.strip() for line in _text(self._log, self._start, newest=4000).splitlines()]
+        """What the command said last, without its warnings: while compiling, `[7/193] x.cpp`."""
+        text = _text(self._log, self._start, newest=8000)
+        steps = re.findall(r"^\s*(\[\d+/\d+\]) .*?([^/\s]+)$", text, re.MULTILINE)
+        if steps:
+            return " ".join(steps[-1])
+        lines = [line.strip() for line in text.splitlines()]
         said = [line for line in lines if line and not line.startswith(_NOISE)]
         return said[-1].partition(" (from ")[0] if said else ""
 
