@@ -40,7 +40,7 @@ class Actions:
     async def delete(self, place_id: int, post_ids: Iterable[int]) -> None:
         """Posts are removed; several at once are one event, as on Discord."""
         gone = self.world.delete(place_id, post_ids)
-        where = {"channel_id": str(place_id), "guild_id": str(self.world.guild_id)}
+        where = {"channel_id": str(place_id), **payloads.in_guild(self.world, place_id)}
         if len(gone) == 1:
             await self._dispatch("MESSAGE_DELETE", {**where, "id": str(gone[0])})
         elif gone:
@@ -62,13 +62,13 @@ class Actions:
             "user_id": str(person_id),
             "channel_id": str(post.place_id),
             "message_id": str(post.id),
-            "guild_id": str(self.world.guild_id),
+            **payloads.in_guild(self.world, post.place_id),
             "emoji": payloads.emoji(emoji),
             "burst": False,
             "type": 0,
         }
         if is_added:
-            event["member"] = payloads.member(self.world.people[person_id])
+            event |= self._member(post.place_id, person_id)
             event["message_author_id"] = str(post.author_id)
         name = "MESSAGE_REACTION_ADD" if is_added else "MESSAGE_REACTION_REMOVE"
         await self._dispatch(name, event)
@@ -79,9 +79,9 @@ class Actions:
         event = {
             "channel_id": str(place_id),
             "user_id": str(person_id),
-            "guild_id": str(self.world.guild_id),
             "timestamp": int(time.time()),
-            "member": payloads.member(self.world.people[person_id]),
+            **payloads.in_guild(self.world, place_id),
+            **self._member(place_id, person_id),
         }
         await self._dispatch("TYPING_START", event)
         self._tell(type="typing", channel_id=str(place_id), author_id=str(person_id))
@@ -138,6 +138,10 @@ class Actions:
         await self._dispatch("MESSAGE_CREATE", payloads.message_event(self.world, post))
         self._tell(type="message", post=post)
 
+    def _member(self, place_id: int, person_id: int) -> Json:
+        person, is_direct = self.world.people[person_id], self.world.places[place_id].is_direct
+        return {} if is_direct else {"member": payloads.member(person)}
+
     async def _dispatch(self, name: str, data: Json) -> None:
         """Tell the bot what happened in a place, if it may see that."""
         if self.world.is_seen(int(data["channel_id"])):
@@ -171,36 +175,46 @@ class Interaction:
 
     def event(self) -> Json:
         """INTERACTION_CREATE."""
-        world = self._world
-        place, person = world.places[self.place_id], world.people[self.person_id]
-        permissions = guilds.EVERYONE_PERMISSIONS
+        place = self._world.places[self.place_id]
         types = {option["name"]: option["type"] for option in self.command.get("options") or []}
         return {
             "id": str(self.id),
-            "application_id": str(world.bot_id),
+            "application_id": str(self._world.bot_id),
             "type": 2,
             "token": self.token,
             "version": 1,
             "attachment_size_limit": 10_485_760,
-            "guild_id": str(world.guild_id),
-            "guild": {"id": str(world.guild_id), "locale": "en-US", "features": []},
-            "guild_locale": "en-US",
             "locale": "en-US",
             "channel_id": str(place.id),
-            "channel": guilds.channel(world, place),
-            "member": {**payloads.member(person), "permissions": permissions},
-            "app_permissions": permissions,
-            "authorizing_integration_owners": {"0": str(world.guild_id)},
-            "context": 0,
+            "channel": guilds.channel(self._world, place),
+            "app_permissions": guilds.EVERYONE_PERMISSIONS,
             "entitlements": [],
+            **(self._in_private() if place.is_direct else self._in_guild()),
             "data": {
                 "id": self.command["id"],
                 "name": self.command["name"],
                 "type": 1,
-                "guild_id": str(world.guild_id),
+                **payloads.in_guild(self._world, place.id),
                 "options": [
                     {"name": name, "type": types.get(name, 3), "value": value}
                     for name, value in self.options.items()
                 ],
             },
         }
+
+    def _in_guild(self) -> Json:
+        guild_id, person = str(self._world.guild_id), self._world.people[self.person_id]
+        permissions = {"permissions": guilds.EVERYONE_PERMISSIONS}
+        return {
+            "guild_id": guild_id,
+            "guild": {"id": guild_id, "locale": "en-US", "features": []},
+            "guild_locale": "en-US",
+            "member": {**payloads.member(person), **permissions},
+            "authorizing_integration_owners": {"0": guild_id},
+            "context": 0,
+        }
+
+    def _in_private(self) -> Json:
+        person = self._world.people[self.person_id]
+        owners = {"authorizing_integration_owners": {"0": "0"}, "context": 1}
+        return {"user": payloads.user(person), **owners}

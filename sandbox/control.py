@@ -68,13 +68,14 @@ class Control:
         world = self._world
         written = collections.Counter(p.author_id for c in world.places.values() for p in c.posts)
         people = sorted(world.people.values(), key=lambda person: -written[person.id])
-        places = sorted(world.places.values(), key=lambda place: -len(place.posts))
+        shown = [p for p in world.places.values() if not p.is_hidden and not p.is_direct]
+        places = sorted(shown, key=lambda place: -len(place.posts))
         return _json(
             {
                 "guild": {"id": str(world.guild_id), "name": world.name},
                 "bot": {"id": str(world.bot_id), "name": world.people[world.bot_id].name},
                 "owner_id": str(world.owner_id),
-                "channels": [_place(place) for place in places if not place.is_hidden],
+                "channels": [_place(place) for place in places],
                 "members": [{"id": str(p.id), "name": p.name, "is_bot": p.is_bot} for p in people],
             }
         )

@@ -1,6 +1,6 @@
 """Discord's JSON for the server, its channels and threads. Ids are strings there."""
 
-from sandbox.payloads import Json, iso, member
+from sandbox.payloads import Json, iso, member, user
 from sandbox.world import CATEGORY, FORUM, VOICE, Place, World
 
 _ABSENT = [
@@ -82,7 +82,7 @@ def guild_create(world: World) -> Json:
 
     As on Discord, channels that the bot may not see are there, with the overwrite that says so.
     """
-    channels = [place for place in world.places.values() if not place.is_thread]
+    channels = [p for p in world.places.values() if not p.is_thread and not p.is_direct]
     threads = [p for p in world.places.values() if p.is_thread and world.is_seen(p.id)]
     return {
         **guild(world),
@@ -104,6 +104,10 @@ def guild_create(world: World) -> Json:
 def channel(world: World, place: Place) -> Json:
     """A channel or thread of any kind."""
     last = str(place.posts[-1].id) if place.posts else None
+    if place.is_direct:
+        recipient = user(world.people[place.recipient_id or 0])
+        direct = {"id": str(place.id), "type": place.kind, "flags": 0, "last_message_id": last}
+        return {**direct, "recipients": [recipient]}
     common: Json = {
         "id": str(place.id),
         "type": place.kind,

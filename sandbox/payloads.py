@@ -125,10 +125,17 @@ def message(world: World, post: Post, with_reference: bool = True) -> Json:
 
 
 def message_event(world: World, post: Post) -> Json:
-    """MESSAGE_CREATE and MESSAGE_UPDATE: the message with its guild and member."""
+    """MESSAGE_CREATE and MESSAGE_UPDATE: the message, in the server with its guild and member."""
+    if world.places[post.place_id].is_direct:
+        return message(world, post)
     person = world.people.get(post.author_id) or Person(post.author_id, "Deleted User")
     where = {"guild_id": str(world.guild_id), "member": member(person, with_user=False)}
     return {**message(world, post), **where}
+
+
+def in_guild(world: World, place_id: int) -> Json:
+    """The `guild_id` of what happens in a place: a direct message has none."""
+    return {} if world.places[place_id].is_direct else {"guild_id": str(world.guild_id)}
 
 
 def without_content(body: Json, bot_id: int) -> Json:
@@ -176,8 +183,7 @@ def _reaction(world: World, text: str, who: set[int]) -> Json:
 
 
 def _reference(world: World, post: Post) -> Json:
-    place = str(post.place_id)
-    reference = {"type": 0, "channel_id": place, "guild_id": str(world.guild_id)}
+    reference = {"type": 0, "channel_id": str(post.place_id), **in_guild(world, post.place_id)}
     answered = world.find(post.place_id, post.reply_to)
     return {
         "message_reference": {**reference, "message_id": str(post.reply_to)},

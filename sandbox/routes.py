@@ -16,6 +16,7 @@ def register(rest: Rest) -> None:
     """Tell the REST server about every route."""
     for method, path, handler in (
         ("GET", "/users/@me", own_user),
+        ("POST", "/users/@me/channels", open_direct),
         ("GET", "/users/{user}", get_user),
         ("GET", "/oauth2/applications/@me", get_application),
         ("GET", "/applications/@me", get_application),
@@ -55,6 +56,13 @@ async def get_user(call: Call) -> Json:
     return payloads.user(person)
 
 
+async def open_direct(call: Call) -> Json:
+    recipient_id = snowflake("recipient_id", call.object().get("recipient_id"))
+    if recipient_id not in call.world.people or recipient_id == call.world.bot_id:
+        raise ApiError(400, 50033, "Invalid Recipient(s)")
+    return guilds.channel(call.world, call.world.direct(recipient_id))
+
+
 async def get_application(call: Call) -> Json:
     return payloads.application(call.world)
 
@@ -74,8 +82,8 @@ async def get_guild(call: Call) -> Json:
 
 async def get_channels(call: Call) -> list[Json]:
     check_guild(call)
-    places = call.world.places.values()
-    return [guilds.channel(call.world, place) for place in places if not place.is_thread]
+    places = [p for p in call.world.places.values() if not p.is_thread and not p.is_direct]
+    return [guilds.channel(call.world, place) for place in places]
 
 
 async def get_active_threads(call: Call) -> Json:
@@ -251,7 +259,7 @@ def _check_own(call: Call, post: Post) -> None:
 def _seen(call: Call, post: Post) -> Json:
     """A message as the bot may see it: with its text only if it has that intent."""
     body = payloads.message(call.world, post)
-    if call.world.shows_content:
+    if call.world.shows_content or call.world.places[post.place_id].is_direct:
         return body
     return payloads.without_content(body, call.world.bot_id)
 

@@ -39,7 +39,8 @@ class Session:
         """Send an event, if the intents ask for it, and keep it for a resume."""
         if not _wants(self.intents, name, data):
             return
-        if name in ("MESSAGE_CREATE", "MESSAGE_UPDATE") and not self.intents & CONTENT:
+        is_message = name in ("MESSAGE_CREATE", "MESSAGE_UPDATE")
+        if is_message and "guild_id" in data and not self.intents & CONTENT:
             data = payloads.without_content(data, bot_id)
         event = self._numbered(name, data)
         self._events.append(event)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from sandbox.community import Community
 
 EPOCH_MS = 1_420_070_400_000
-TEXT, VOICE, CATEGORY, FORUM, PUBLIC_THREAD = 0, 2, 4, 15, 11
+TEXT, DIRECT, VOICE, CATEGORY, PUBLIC_THREAD, FORUM = 0, 1, 2, 4, 11, 15
 KINDS = {
     "text": TEXT,
     "voice": VOICE,
@@ -38,7 +38,7 @@ class Person:
 
 @dataclasses.dataclass
 class Place:
-    """A channel or thread; `kind` is Discord's channel type."""
+    """A channel or thread; `kind` is Discord's channel type. A direct one has a recipient."""
 
     id: int
     name: str
@@ -47,11 +47,16 @@ class Place:
     is_archived: bool = False
     is_hidden: bool = False
     may_read_history: bool = True
+    recipient_id: int | None = None
     posts: list["Post"] = dataclasses.field(default_factory=list)
 
     @property
     def is_thread(self) -> bool:
         return self.kind == PUBLIC_THREAD
+
+    @property
+    def is_direct(self) -> bool:
+        return self.kind == DIRECT
 
     @property
     def made_ms(self) -> int:
@@ -126,6 +131,15 @@ class World:
         """A new channel or thread."""
         place = Place(self.new_id(), name, kind, parent_id)
         self.places[place.id] = place
+        return place
+
+    def direct(self, person_id: int) -> Place:
+        """The channel in which the bot and one person write to each other."""
+        for place in self.places.values():
+            if place.recipient_id == person_id:
+                return place
+        place = self.add_place("", DIRECT)
+        place.recipient_id = person_id
         return place
 
     def is_seen(self, place_id: int) -> bool:

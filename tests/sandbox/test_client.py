@@ -132,6 +132,30 @@ async def test_a_hidden_channel_is_known_and_silent(
         assert client.count("raw_reaction_add") == 0
 
 
+async def test_a_direct_message_is_private_and_readable_without_the_intent(
+    sandbox: Sandbox, world: World
+) -> None:
+    intents = discord.Intents.all()
+    intents.message_content = False
+    async with online(sandbox, Client(intents=intents)) as client:
+        post = await sandbox.say(world.direct(ALICE).id, ALICE, "psst")
+        await sandbox.actions.react(post, ALICE, "\N{ROCKET}")
+        await sandbox.actions.type(post.place_id, ALICE)
+        await client.until("typing")
+        (message,) = client.of("message")
+        assert message.guild is None and message.author.id == ALICE and message.content == "psst"
+        assert client.of("raw_reaction_add")[0].guild_id is None
+        answer = await message.reply("what?")
+        assert (answer.guild, answer.reference.message_id) == (None, post.id)
+        channel = await (await client.fetch_user(ALICE)).create_dm()
+        assert channel.id == post.place_id
+        assert [m.content async for m in channel.history()] == ["what?", "psst"]
+        await sandbox.actions.delete(post.place_id, [post.id])
+        await client.until("raw_message_delete")
+        assert client.of("raw_message_delete")[0].guild_id is None
+        assert post.place_id not in {c.id for c in await client.guilds[0].fetch_channels()}
+
+
 async def test_archived_threads_are_listed_page_by_page(
     sandbox: Sandbox, world: World, place_id: int
 ) -> None:
@@ -323,6 +347,15 @@ async def test_slash_commands_are_answered(sandbox: Sandbox, world: World, place
         assert seen.type is discord.MessageType.chat_input_command and seen.application_id
         (changed,) = client.of("raw_message_edit")
         assert changed.data["content"] == "now at 0.5"
+
+
+async def test_a_slash_command_works_in_a_direct_message(sandbox: Sandbox, world: World) -> None:
+    async with online(sandbox, client := Commanding()):
+        used = await _use(sandbox, world.direct(ALICE).id, "quiet")
+        await client.until("app_command_completion")
+        (interaction,) = client.of("interaction")
+        assert interaction.guild_id is None and interaction.user.id == ALICE
+        assert [post.content for post in used.answers] == ["between us", "the very end"]
 
 
 async def test_without_message_content_only_what_concerns_the_bot_is_readable(

@@ -129,6 +129,9 @@ def _places(world: World, kind: int) -> list[Place]:
 async def test_who_the_bot_is(checked: Checked, world: World) -> None:
     await checked("GET", "/users/@me")
     await checked("GET", f"/users/{world.owner_id}")
+    body = {"recipient_id": str(world.owner_id)}
+    direct = await checked("POST", "/users/@me/channels", json=body)
+    assert direct == await checked("GET", f"/channels/{direct['id']}")
     await checked("GET", "/oauth2/applications/@me")
     await checked("GET", "/applications/@me")
     await checked("GET", "/gateway")
