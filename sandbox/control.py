@@ -180,7 +180,11 @@ class Control:
         return _json({})
 
     async def gateway(self, request: web.Request) -> web.Response:
-        """Disturb the gateway: do = reconnect, invalidate, close (with a code) or event."""
+        """Disturb the gateway: do = reconnect, invalidate, close, event, frame or set.
+
+        invalidate and set take may_resume, close a code, event a name, frame a text; set also
+        takes acknowledges (heartbeats) and has_lying_headers (rate limits).
+        """
         body = await _body(request)
         gateway = self._rest.gateway
         if body["do"] == "reconnect":
@@ -191,8 +195,15 @@ class Control:
             await gateway.close(_close_code(body))
         elif body["do"] == "event":
             await gateway.send_raw(str(body.get("name", "NO_SUCH_EVENT")))
+        elif body["do"] == "frame":
+            await gateway.send_frame(str(body["text"]))
+        elif body["do"] == "set":
+            gateway.acknowledges = bool(body.get("acknowledges", gateway.acknowledges))
+            gateway.may_resume = bool(body.get("may_resume", gateway.may_resume))
+            limiter = self._rest.limiter
+            limiter.is_lying = bool(body.get("has_lying_headers", limiter.is_lying))
         else:
-            raise ValueError("do is reconnect, invalidate, close or event")
+            raise ValueError("do is reconnect, invalidate, close, event, frame or set")
         return _json({})
 
     def shown(self, post: Post) -> Json:

@@ -67,6 +67,11 @@ class Gateway:
         for socket in self.sockets:
             await socket.send({"op": 0, "t": text, "s": None, "d": {}})
 
+    async def send_frame(self, text: str) -> None:
+        """Send every client a frame just as it is, valid or not."""
+        for socket in self.sockets:
+            await socket.send_text(text)
+
     async def connect(self, request: web.Request) -> web.WebSocketResponse:
         """Serve one websocket until it closes."""
         socket, budget = Socket(request), Window(*FRAMES)

@@ -86,7 +86,10 @@ class Socket:
 
     async def send(self, payload: Json) -> None:
         """Send a payload; a client that is gone will notice by itself."""
-        text = json.dumps(payload)
+        await self.send_text(json.dumps(payload))
+
+    async def send_text(self, text: str) -> None:
+        """Send a frame as it is."""
         with contextlib.suppress(ConnectionError, RuntimeError):
             if self._deflate is None:
                 await self.ws.send_str(text)

@@ -212,6 +212,23 @@ async def test_faults_and_the_gateway_are_disturbed_on_request(
         assert statistics["requests"]["POST /channels/:id/messages"] == 1
 
 
+async def test_a_silent_gateway_lying_headers_and_broken_frames_on_request(
+    page: Page, sandbox: Sandbox
+) -> None:
+    await page.done("gateway", do="set", acknowledges=False, has_lying_headers=True)
+    await page.done("gateway", do="set", may_resume=False)
+    gateway = sandbox.gateway
+    assert (gateway.acknowledges, gateway.may_resume) == (False, False)
+    assert sandbox.limiter.is_lying
+    async with aiohttp.ClientSession() as session, session.ws_connect(gateway.url) as ws:
+        await ws.receive_json(timeout=SECONDS)
+        identify = {"token": sandbox.world.token, "intents": 0}
+        await ws.send_json({"op": 2, "d": identify})
+        assert (await ws.receive_json(timeout=SECONDS))["t"] == "READY"
+        await page.done("gateway", do="frame", text='{"op":')
+        assert await ws.receive_str(timeout=SECONDS) == '{"op":'
+
+
 async def test_pings_are_counted_unless_mentions_are_switched_off(
     page: Page, sandbox: Sandbox, place_id: int
 ) -> None:
@@ -268,6 +285,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("gateway", {"do": "explode"}),
     ("gateway", {"do": "close", "code": 99999}),
     ("gateway", {"do": "close", "code": "x"}),
+    ("gateway", {"do": "frame"}),
     ("gateway", {}),
 ]
 
