@@ -63,6 +63,7 @@ def _described(sandbox: Sandbox) -> dict[str, object]:
         "guild_id": str(world.guild_id),
         "bot_id": str(world.bot_id),
         "owner_id": str(world.owner_id),
+        "channels": {p.name: str(p.id) for p in world.places.values() if not p.is_thread},
     }
 
 

@@ -412,13 +412,15 @@ async def _failed(*arguments: str) -> str:
 async def test_it_says_when_it_is_ready_and_ends_with_its_stdin() -> None:
     process = await _start("--community", "pyscript-discord", "--hold-out", "5")
     ready = await _ready(process)
-    assert set(ready) == {"url", "api", "token", "guild_id", "bot_id", "owner_id"}
+    assert set(ready) == {"url", "api", "token", "guild_id", "bot_id", "owner_id", "channels"}
     async with aiohttp.ClientSession() as session:
         headers = {"Authorization": f"Bot {ready['token']}"}
         async with session.get(f"{ready['api']}/users/@me", headers=headers) as response:
             assert (await response.json())["id"] == ready["bot_id"]
         async with session.get(f"{ready['url']}/sandbox/future") as response:
-            assert len((await response.json())["messages"]) == 5
+            held_out = (await response.json())["messages"]
+        assert len(held_out) == 5
+        assert {message["channel_id"] for message in held_out} <= set(ready["channels"].values())
         async with session.get(ready["url"]) as response:
             assert response.status == 200 and "default-src 'none'" in str(response.headers)
         # an open stream of events and an open gateway do not keep it alive
