@@ -1,6 +1,7 @@
 """Start a loopback Discord filled with a sample community.
 
-    python -m sandbox [--community NAME] [--port N] [--hold-out N] [--no-rate-limits]
+    python -m sandbox [--community NAME] [--port N] [--hold-out N [--channel NAME]]
+                      [--no-rate-limits] [--denied-intents NAME ...]
 
 Prints one JSON line when it is ready (addresses, token, ids) and runs until stdin closes or Ctrl-C.
 """
@@ -21,7 +22,7 @@ from sandbox.world import populate
 def main() -> int:
     arguments = _arguments()
     try:
-        world = populate(community.load(arguments.community, arguments.hold_out))
+        world = populate(community.load(arguments.community, arguments.hold_out, arguments.channel))
         sandbox = Sandbox(
             world,
             port=arguments.port,
@@ -83,6 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--hold-out", type=int, default=0, help="newest messages kept back as the future"
     )
+    parser.add_argument("--channel", help="whose messages are kept back (default: the biggest's)")
     parser.add_argument("--no-rate-limits", action="store_true", help="answer as fast as possible")
     parser.add_argument(
         "--denied-intents", nargs="*", default=[], choices=sorted(PRIVILEGED), help="refuse these"

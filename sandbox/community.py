@@ -110,10 +110,11 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in _FOLDER.glob(f"*/{_FILE}"))
 
 
-def load(name: str, hold_out: int = 0) -> Community:
-    """Read a community, the newest `hold_out` human messages of its biggest channel set apart.
+def load(name: str, hold_out: int = 0, channel: str | None = None) -> Community:
+    """Read a community, the newest `hold_out` human messages of one channel set apart.
 
-    Raises ValueError for a name that is not one of `names()`.
+    Without `channel`, a name, that is the biggest. Raises ValueError for a name that is not one
+    of `names()`, or no text channel's.
     """
     if name not in names():
         raise ValueError(f"No community is called {name!r}. Choose one of: {', '.join(names())}.")
@@ -121,7 +122,7 @@ def load(name: str, hold_out: int = 0) -> Community:
     layout = _LAYOUTS.get(name, _Layout())
     places, lines = _arrange(records, layout)
     community = Community(name, _people(records), tuple(places), tuple(lines))
-    return _held_out(community, hold_out) if hold_out > 0 else community
+    return _held_out(community, hold_out, channel) if hold_out > 0 else community
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
@@ -249,15 +250,19 @@ def _threads_after_parents(places: list[Place]) -> list[Place]:
     return [p for top in tops for p in (top, *(t for t in places if t.parent_id == top.id))]
 
 
-def _held_out(community: Community, count: int) -> Community:
-    """Move the newest human messages of the biggest text channel into the future.
+def _held_out(community: Community, count: int, channel: str | None) -> Community:
+    """Move the newest human messages of a text channel into the future.
 
     Whatever else is newer there goes, so that the history of that place ends before its future.
     """
-    biggest = next(place.id for place in community.places if place.kind == "text")
+    texts = [place for place in community.places if place.kind == "text"]
+    chosen = next((place.id for place in texts if channel in (None, place.name)), None)
+    if chosen is None:
+        known = ", ".join(place.name for place in texts)
+        raise ValueError(f"No channel is called {channel!r}. Choose one of: {known}.")
     bots = {person.id for person in community.people if person.is_bot}
-    said = [line for line in community.lines if line.place_id == biggest]
+    said = [line for line in community.lines if line.place_id == chosen]
     human = [x for x in said if x.author_id not in bots and x.type in (DEFAULT, REPLY)]
     future = tuple(human[-count:])
-    kept = [x for x in community.lines if x.place_id != biggest or x.id < future[0].id]
+    kept = [x for x in community.lines if x.place_id != chosen or x.id < future[0].id]
     return replace(community, lines=tuple(kept), future=future)

@@ -124,6 +124,14 @@ def test_the_future_is_newer_than_all_history_of_its_place(name: str) -> None:
     assert others == [line for line in held.lines if line.place_id != place.id]
 
 
+def test_the_future_of_another_channel_can_be_held_out(pyscript: Community) -> None:
+    held = community.load("pyscript-discord", hold_out=5, channel="python-help")
+    help_id = _named(pyscript, "python-help").id
+    assert {line.place_id for line in held.future} == {help_id}
+    with pytest.raises(ValueError, match=r"'nowhere'.*python-help"):
+        community.load("pyscript-discord", hold_out=5, channel="nowhere")
+
+
 def test_holding_out_more_than_there_is_empties_the_place() -> None:
     held = community.load("gitter-casual", hold_out=1_000_000)
     assert held.lines == ()
