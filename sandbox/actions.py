@@ -148,7 +148,7 @@ class Actions:
             await self._gateway.dispatch(name, data)
 
     def _count_ping(self, post: Post) -> None:
-        if post.mentions or post.pings_everyone:
+        if post.is_loud:
             self.pings.append(post.id)
 
     def _tell(self, *, post: Post | None = None, **event: Any) -> None:

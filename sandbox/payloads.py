@@ -105,7 +105,7 @@ def message(world: World, post: Post, with_reference: bool = True) -> Json:
         "tts": False,
         "mention_everyone": post.pings_everyone,
         "mentions": [user(world.people[n]) for n in post.mentions if n in world.people],
-        "mention_roles": [],
+        "mention_roles": [str(number) for number in post.role_mentions],
         "attachments": [_attachment(post, n) for n in range(len(post.attachments))],
         "embeds": [],
         "components": [],

@@ -230,14 +230,13 @@ def allowed_mentions(body: Json) -> Json | None:
     allowed = body.get("allowed_mentions")
     if allowed is None:
         return None
-    parse, users = (
-        (allowed.get("parse") or [], allowed.get("users") or [])
-        if isinstance(allowed, dict)
-        else (None, None)
-    )
-    if not isinstance(parse, list) or not isinstance(users, list):
+    if not isinstance(allowed, dict):
         raise invalid("allowed_mentions", "Only dictionaries may be used in a DictType")
-    return {**allowed, "parse": parse, "users": [snowflake("users", entry) for entry in users]}
+    lists = {name: allowed.get(name) or [] for name in ("parse", "users", "roles")}
+    if not all(isinstance(entries, list) for entries in lists.values()):
+        raise invalid("allowed_mentions", "Only lists may be used in a ListType")
+    ids = {name: [snowflake(name, n) for n in lists[name]] for name in ("users", "roles")}
+    return {**allowed, **lists, **ids}
 
 
 def check_guild(call: Call) -> None:

@@ -24,7 +24,7 @@ KINDS = {
 }
 DEFAULT, REPLY, SLASH_COMMAND = 0, 19, 20
 
-_MENTION = re.compile(r"<@!?(\d+)>")
+_MENTION, _ROLE = re.compile(r"<@!?([0-9]+)>"), re.compile(r"<@&([0-9]+)>")
 
 
 @dataclasses.dataclass
@@ -84,12 +84,18 @@ class Post:
     reply_to: int | None = None
     mentions: tuple[int, ...] = ()
     pings_everyone: bool = False
+    role_mentions: tuple[int, ...] = ()
     reactions: dict[str, set[int]] = dataclasses.field(default_factory=dict)
     attachments: tuple[str, ...] = ()
     edited_ms: int | None = None
     nonce: str | None = None
     application_id: int | None = None
     is_private: bool = False
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether it pings anybody."""
+        return bool(self.mentions or self.role_mentions or self.pings_everyone)
 
     @property
     def sent_ms(self) -> int:
@@ -170,7 +176,11 @@ class World:
         return post
 
     def set_mentions(self, post: Post, allowed: dict[str, object] | None) -> None:
-        """Work out whom a post pings, as Discord does: without `allowed` everybody it names."""
+        """Work out whom a post pings, as Discord does: without `allowed` everybody it names.
+
+        There is no role but @everyone here; any role that is named counts, so that a bot which
+        forgets to switch them off is noticed.
+        """
         parse = allowed.get("parse", []) if allowed is not None else ["users", "roles", "everyone"]
         users = allowed.get("users", []) if allowed is not None else []
         assert isinstance(parse, list)
@@ -183,6 +193,11 @@ class World:
         if answered and replied:
             pinged.append(answered.author_id)
         post.mentions = tuple(dict.fromkeys(pinged))
+        roles = allowed.get("roles", []) if allowed is not None else []
+        assert isinstance(roles, list)
+        may_call = {int(role) for role in roles}
+        called = [int(number) for number in _ROLE.findall(post.content)]
+        post.role_mentions = tuple(n for n in called if "roles" in parse or n in may_call)
         loud = "@everyone" in post.content or "@here" in post.content
         post.pings_everyone = loud and "everyone" in parse
 

@@ -235,19 +235,22 @@ async def test_pings_are_counted_unless_mentions_are_switched_off(
     await _say(page, place_id, "@everyone")  # members may; only the bot's pings are counted
     async with online(sandbox) as client:
         channel = client.get_partial_messageable(place_id)
-        text = f"@everyone <@{ALICE}>"
+        text = f"@everyone <@&77> <@{ALICE}>"
         quiet = await channel.send(text, allowed_mentions=discord.AllowedMentions.none())
         assert not quiet.mention_everyone and not quiet.mentions
         await quiet.edit(content=text + "!", allowed_mentions=discord.AllowedMentions.none())
         assert (await page.get("statistics"))[1]["pings"] == []
         everyone = await channel.send("@everyone")
+        role = await channel.send("<@&77>")
         alice = await channel.send(
-            text, allowed_mentions=discord.AllowedMentions(users=True, everyone=False)
+            text, allowed_mentions=discord.AllowedMentions(everyone=False, roles=False)
         )
         assert not alice.mention_everyone and [user.id for user in alice.mentions] == [ALICE]
-        others = discord.AllowedMentions(users=[discord.Object(5)], everyone=False)
+        others = discord.AllowedMentions(users=[discord.Object(5)], roles=[], everyone=False)
         await channel.send(text, allowed_mentions=others)
-        assert (await page.get("statistics"))[1]["pings"] == [str(everyone.id), str(alice.id)]
+        assert (await page.get("statistics"))[1]["pings"] == [
+            str(message.id) for message in (everyone, role, alice)
+        ]
 
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
