@@ -153,7 +153,7 @@ def _likeness(prepared: Session) -> dict[str, Any]:
     kept = {
         key: measured[key] for key in ("bits_per_char", "bits_per_char_base") if key in measured
     }
-    return {"model": beat.model if beat else None, **kept}
+    return {"model": beat.model if beat else None} | kept
 
 
 class _Terminal:

@@ -1,6 +1,6 @@
 """The models the product knows, where their files come from, and whether a file is whole.
 
-    python -m model.catalog --models-dir DIR      fetch the default models, if they are not there
+`python -m model.catalog --models-dir DIR` fetches the default models, if they are not there.
 """
 
 import argparse

@@ -1,8 +1,6 @@
 """Fetching: complete, incremental, resumable, and polite about what it may not read."""
 
 import asyncio
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -105,7 +103,7 @@ async def test_killed_at_any_moment_the_next_run_completes_it(
         )
         await asyncio.sleep(delay)
         if process.returncode is None:
-            process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
+            process.kill()
         await process.wait()
     await fetch(tmp_path, sandbox)
     assert ids(tmp_path) == posted(sandbox.world)

@@ -117,7 +117,13 @@ def test_an_excluded_person_is_never_stored(connection: sqlite3.Connection) -> N
 
 def test_reactions_are_counted_up_and_down(connection: sqlite3.Connection) -> None:
     messages.save(connection, [message(1)])
-    steps = ((1, {"👍": 1}), (1, {"👍": 2}), (-1, {"👍": 1}), (-1, {}), (-1, {}))
+    steps: tuple[tuple[int, dict[str, int]], ...] = (
+        (1, {"👍": 1}),
+        (1, {"👍": 2}),
+        (-1, {"👍": 1}),
+        (-1, {}),
+        (-1, {}),
+    )
     for step, expected in steps:
         messages.add_reaction(connection, message(1).id, "👍", step)
         assert messages.recent(connection, 1, 1)[0].reactions == expected
