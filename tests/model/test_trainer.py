@@ -1,9 +1,10 @@
 """Training: a real trainer on a tiny model, its order of examples, and going on after a stop."""
 
+import dataclasses
 import json
 import random
-import threading
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def plan(recipe: Recipe = RECIPE) -> Plan:
 
 
 def train(folder: Path, base: Path) -> Run:
-    run = trainer.train(folder, plan(), base, some_examples(), threading.Event(), 1)
+    run = trainer.train(folder, plan(), base, some_examples(), Event(), 1)
     assert isinstance(run, Run)
     return run
 
@@ -46,7 +47,7 @@ def weights(run: Run) -> dict[str, npt.NDArray[Any]]:
     return safetensors.numpy.load_file(run.adapter / "adapter_model.safetensors")
 
 
-class StopAfter(threading.Event):
+class StopAfter(Event):
     """A request to stop that comes at the end of a step."""
 
     def __init__(self, steps: int) -> None:
@@ -74,7 +75,7 @@ def test_training_learns_the_replies_and_leaves_a_complete_run(
 def test_the_loss_is_that_of_the_reply_alone(tmp_path: Path, tiny_model: Path) -> None:
     examples = [Tokens([7, 8, 9, 10, 11, 2], 2), Tokens([7, 9, 12, 2], 1)] * 2
     recipe = Recipe(batch_size=4, max_steps=1)
-    trainer.train(tmp_path / "a", plan(recipe), tiny_model, examples, threading.Event(), 1)
+    trainer.train(tmp_path / "a", plan(recipe), tiny_model, examples, Event(), 1)
     logged = json.loads((tmp_path / "a" / "loss.jsonl").read_text())["loss"]
     model = trainer.load(tiny_model)
     nats = 0.0
@@ -103,7 +104,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
 
 def test_a_stop_before_the_first_step_trains_nothing(tmp_path: Path, tiny_model: Path) -> None:
     folder = tmp_path / "a"
-    stop = threading.Event()
+    stop = Event()
     stop.set()
     assert trainer.train(folder, plan(), tiny_model, some_examples(), stop, 1) is None
     assert runs.checkpoint(folder) is None
@@ -133,5 +134,18 @@ def test_max_steps_may_be_less_or_more_than_an_epoch() -> None:
 def test_weights_that_are_not_there_are_a_sentence_and_leave_nothing(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     with pytest.raises(UserError, match="--base-weights"):
-        trainer.train(tmp_path / "a", plan(), nothing, some_examples(), threading.Event())
+        trainer.train(tmp_path / "a", plan(), nothing, some_examples(), Event())
     assert not (tmp_path / "a").exists()
+
+
+def test_accumulating_small_batches_is_the_same_training(tmp_path: Path, tiny_model: Path) -> None:
+    lengths = [(5, 1), (9, 7), (6, 2), (30, 20)]  # replies of very different lengths
+    examples = [Tokens(list(range(100, 100 + total)), reply) for total, reply in lengths]
+    found = []
+    for size in (4, 1):
+        recipe = dataclasses.replace(RECIPE, batch_size=size, accumulation=4 // size, max_steps=3)
+        folder = tmp_path / str(size)
+        found.append(trainer.train(folder, plan(recipe), tiny_model, examples, Event(), 1))
+    whole, parts = found
+    assert parts.first_loss == pytest.approx(whole.first_loss, rel=0.01)
+    assert parts.last_loss == pytest.approx(whole.last_loss, rel=0.02)
