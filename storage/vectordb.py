@@ -4,7 +4,7 @@ The vectors themselves are rows of SQLite's `embeddings`; LanceDB only finds the
 """
 
 import logging
-import os
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 Vector = npt.NDArray[np.float32]
 
 TABLE = "messages"
+_DAMAGE = (ValueError, OSError, RuntimeError)  # what LanceDB raises for files cut by a power loss
 OPTIMIZE_EVERY = 32  # appended batches; each is a fragment that makes every search slower
 
 
@@ -27,7 +28,6 @@ class VectorStore:
     """The nearest messages to a vector. Calls block and must come from one thread at a time."""
 
     def __init__(self, path: Path, dimension: int, embedder: str) -> None:
-        os.environ.setdefault("LANCE_LOG", "error")
         import lancedb  # takes seconds and 120 MB: only who searches pays
         import pyarrow
 
@@ -40,15 +40,14 @@ class VectorStore:
             ]
         )
         self._database: Any = lancedb.connect(path)
+        self._files = path / f"{TABLE}.lance"
         self._batches = 0
         self._table: Any = self._open()
 
     def sync(self, connection: sqlite3.Connection) -> int:
         """Rebuild the table if it does not hold exactly what SQLite does; the number of rows."""
         ids = _ids(connection, self._embedder)
-        held = self._table.search().select(["id"]).limit(self._table.count_rows() + 1).to_arrow()
-        found = held["id"].to_pylist()
-        if sorted(found) != ids:
+        if self._held() != ids:
             self._rebuild(connection)
             log.info("recall index rebuilt: %d messages", len(ids))
         return len(ids)
@@ -78,12 +77,24 @@ class VectorStore:
     def _open(self) -> Any:
         try:
             return self._database.open_table(TABLE)
-        except (ValueError, OSError, RuntimeError):
-            # missing, or damaged by a power cut: the rows are in SQLite, `sync` brings them back
-            return self._database.create_table(TABLE, schema=self._schema, mode="overwrite")
+        except _DAMAGE:
+            return self._create()
+
+    def _create(self) -> Any:
+        """An empty table in place of whatever is there: the rows are in SQLite."""
+        shutil.rmtree(self._files, ignore_errors=True)
+        return self._database.create_table(TABLE, schema=self._schema)
+
+    def _held(self) -> list[int] | None:
+        """The ids in the table, in order; None if it cannot be read."""
+        try:
+            query = self._table.search().select(["id"]).limit(self._table.count_rows() + 1)
+            return sorted(query.to_arrow()["id"].to_pylist())
+        except _DAMAGE:
+            return None
 
     def _rebuild(self, connection: sqlite3.Connection) -> None:
-        self._table = self._database.create_table(TABLE, schema=self._schema, mode="overwrite")
+        self._table = self._create()
         rows = connection.execute(
             "SELECT message_id, vector FROM embeddings WHERE embedder = ?", (self._embedder,)
         )

@@ -3,11 +3,21 @@
 import json
 import logging
 import random
+from collections.abc import Iterator
 
 import pytest
 
 from bot import logs
 from bot.logs import LogLine, Progress
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Iterator[None]:
+    """`logs.setup` takes the root logger over: give it back."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, root.level = handlers, level
 
 
 def logged(capsys: pytest.CaptureFixture[str], text: str) -> LogLine:
