@@ -82,11 +82,14 @@ def train(
 def batch_order(lengths: Sequence[int], recipe: Recipe) -> list[int]:
     """Which example comes when, over the whole training: `batch_size` of like length at a time.
 
-    The batches themselves come in random order; each epoch draws them anew.
+    The batches themselves come in random order; each epoch draws them anew. Raises `ValueError`
+    for fewer examples than one step takes.
     """
     dice = random.Random(recipe.seed)
     size = recipe.batch_size * recipe.accumulation
     epoch_steps = len(lengths) // size
+    if not epoch_steps:
+        raise ValueError(f"{len(lengths)} examples do not fill one step of {size}")
     steps = recipe.max_steps or max(1, round(recipe.epochs * epoch_steps))
     order: list[int] = []
     while len(order) < steps * size:

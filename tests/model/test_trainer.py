@@ -20,7 +20,7 @@ from model.runs import Plan, Recipe, Run
 trainer = pytest.importorskip("model.trainer", reason="needs requirements-train.txt")
 torch = pytest.importorskip("torch")
 
-RECIPE = Recipe(learning_rate=5e-3, rank=4, alpha=8, batch_size=4, max_steps=6, max_seq_length=64)
+RECIPE = Recipe(learning_rate=5e-3, rank=4, alpha=8, batch_size=4, accumulation=1, max_steps=6)
 
 
 def some_examples(count: int = 60) -> list[Tokens]:
@@ -74,7 +74,7 @@ def test_training_learns_the_replies_and_leaves_a_complete_run(
 
 def test_the_loss_is_that_of_the_reply_alone(tmp_path: Path, tiny_model: Path) -> None:
     examples = [Tokens([7, 8, 9, 10, 11, 2], 2), Tokens([7, 9, 12, 2], 1)] * 2
-    recipe = Recipe(batch_size=4, max_steps=1)
+    recipe = Recipe(batch_size=4, accumulation=1, max_steps=1)
     trainer.train(tmp_path / "a", plan(recipe), tiny_model, examples, Event(), 1)
     logged = json.loads((tmp_path / "a" / "loss.jsonl").read_text())["loss"]
     model = trainer.load(tiny_model)
@@ -113,7 +113,7 @@ def test_a_stop_before_the_first_step_trains_nothing(tmp_path: Path, tiny_model:
 def test_batches_hold_like_lengths_and_miss_nobody() -> None:
     dice = random.Random(1)
     lengths = [dice.randrange(20, 400) for _ in range(803)]
-    recipe = Recipe(batch_size=8, epochs=2.0)
+    recipe = Recipe(batch_size=4, accumulation=2, epochs=2.0)
     order = trainer.batch_order(lengths, recipe)
     assert len(order) == 2 * 800
     assert len(set(order[:800])) == len(set(order[800:])) == 800
@@ -123,12 +123,15 @@ def test_batches_hold_like_lengths_and_miss_nobody() -> None:
     longest = [max(lengths[i] for i in batch) for batch in batches[:100]]
     assert longest != sorted(longest) != longest[::-1]
     assert order == trainer.batch_order(lengths, recipe)
-    assert order != trainer.batch_order(lengths, Recipe(batch_size=8, epochs=2.0, seed=1))
+    assert order != trainer.batch_order(lengths, dataclasses.replace(recipe, seed=1))
 
 
 def test_max_steps_may_be_less_or_more_than_an_epoch() -> None:
-    assert len(trainer.batch_order([5] * 50, Recipe(batch_size=8, max_steps=2))) == 16
-    assert len(trainer.batch_order([5] * 50, Recipe(batch_size=8, max_steps=20))) == 160
+    for steps in (2, 20):
+        recipe = Recipe(batch_size=4, accumulation=2, max_steps=steps)
+        assert len(trainer.batch_order([5] * 50, recipe)) == 8 * steps
+    with pytest.raises(ValueError, match="do not fill one step"):
+        trainer.batch_order([5] * 7, recipe)
 
 
 def test_weights_that_are_not_there_are_a_sentence_and_leave_nothing(tmp_path: Path) -> None:
