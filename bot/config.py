@@ -67,9 +67,10 @@ class Config:
         return self.data_dir / "training"
 
 
-def load(env_path: Path | None = None) -> Config:
+def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
     """Read the file given and nothing else, or `.env` with the process's environment on top.
 
+    A machine that only prepares or trains needs no token: `needs_discord` False asks for none.
     Raises `UserError` naming the setting and the file when something is missing or malformed.
     """
     path = env_path or ROOT / ".env"
@@ -77,9 +78,9 @@ def load(env_path: Path | None = None) -> Config:
     text = {name: values.get(name, "").strip().strip("'\"").strip() for name in _NAMES}
     return Config(
         env_path=path,
-        token=_token(text["DISCORD_TOKEN"], path),
-        server_id=_server(text["SERVER_ID"], path),
-        admin_ids=_admins(text["ADMIN_USERS"], path),
+        token=_token(text["DISCORD_TOKEN"], path) if needs_discord else "",
+        server_id=_server(text["SERVER_ID"], path) if needs_discord else 0,
+        admin_ids=_admins(text["ADMIN_USERS"], path) if needs_discord else frozenset(),
         channel_ids=_ids("CHANNELS", text["CHANNELS"], path),
         model_path=_path(text["MODEL_PATH"], path) if text["MODEL_PATH"] else None,
         context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], 2048, 256, 131_072, path),

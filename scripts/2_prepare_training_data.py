@@ -20,7 +20,7 @@ from storage import database
 def main() -> int:
     arguments = _arguments()
     try:
-        settings = config.load(arguments.env)
+        settings = config.load(arguments.env, needs_discord=False)
         connection = database.connect(settings.database_path)
         logs.report(logs.Progress("prepare", 0, 0))
         summary = preprocessor.prepare(connection, settings.training_dir, arguments.seed)

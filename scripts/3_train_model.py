@@ -37,7 +37,7 @@ def main() -> int:
     stop = threading.Event()
     _on_stop_request(stop)
     try:
-        settings = config.load(arguments.env)
+        settings = config.load(arguments.env, needs_discord=False)
         with runs.lock(settings.models_dir):
             make = _resumed if arguments.resume else _new
             folder, plan = make(arguments, settings)

@@ -27,7 +27,7 @@ from storage import database
 def main() -> int:
     arguments = _arguments()
     try:
-        settings = config.load(arguments.env)
+        settings = config.load(arguments.env, needs_discord=False)
         connection = database.connect(settings.database_path)
         run = runs.find(settings.models_dir, arguments.model)
         rows = _rows(settings, run, arguments.limit, arguments.seed)

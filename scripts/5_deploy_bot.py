@@ -32,7 +32,7 @@ QUESTIONS = (
 def main() -> int:
     arguments = _arguments()
     try:
-        settings = config.load(arguments.env)
+        settings = config.load(arguments.env, needs_discord=False)
         connection = database.connect(settings.database_path)
         if arguments.list:
             _list(settings, connection)

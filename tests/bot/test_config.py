@@ -33,6 +33,12 @@ def test_a_complete_file_is_read(tmp_path: Path) -> None:
     assert loaded.api_base == config.DISCORD_API
 
 
+def test_a_machine_that_only_trains_needs_no_token(tmp_path: Path) -> None:
+    env = tmp_path / ".env"
+    env.write_text("DATA_DIR=somewhere\n")
+    assert config.load(env, needs_discord=False).data_dir == tmp_path / "somewhere"
+
+
 def test_quotes_and_spaces_around_a_token_are_forgiven(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, DISCORD_TOKEN=f"' Bot {token()} '")).token == token()
 
