@@ -14,6 +14,7 @@ from bot.config import NEEDS_A_PERSON, ROOT
 from sandbox.server import Sandbox
 from sandbox.world import Place, Post, World
 from storage import database, messages
+from tests.settings import write_env
 
 SECONDS = 90.0
 
@@ -39,21 +40,6 @@ class Bot:
         out, _ = await asyncio.wait_for(self.process.communicate(), SECONDS)
         assert self.process.returncode is not None
         return self.process.returncode, "".join(self.log) + out.decode()
-
-
-def write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
-    values = {
-        "DISCORD_TOKEN": sandbox.world.token,
-        "DISCORD_API_BASE": sandbox.api,
-        "SERVER_ID": str(sandbox.world.guild_id),
-        "ADMIN_USERS": str(sandbox.world.owner_id),
-        "DATA_DIR": str(folder),
-        "MODELS_DIR": str(ROOT / "models"),
-        **changes,
-    }
-    path = folder / ".env"
-    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    return path
 
 
 async def start(env: Path) -> Bot:

@@ -17,24 +17,11 @@ from sandbox.faults import Fault
 from sandbox.server import Sandbox
 from sandbox.world import FORUM, World, populate
 from storage import database, messages
-
-
-def env_of(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
-    values = {
-        "DISCORD_TOKEN": sandbox.world.token,
-        "DISCORD_API_BASE": sandbox.api,
-        "SERVER_ID": str(sandbox.world.guild_id),
-        "ADMIN_USERS": str(sandbox.world.owner_id),
-        "DATA_DIR": str(folder),
-        **changes,
-    }
-    path = folder / ".env"
-    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    return path
+from tests.settings import write_env
 
 
 async def fetch(folder: Path, sandbox: Sandbox, **changes: str) -> fetcher.Report:
-    settings = config.load(env_of(folder, sandbox, **changes))
+    settings = config.load(write_env(folder, sandbox, **changes))
     return await fetcher.fetch(settings, database.connect(settings.database_path))
 
 
@@ -95,7 +82,7 @@ async def test_a_second_run_fetches_only_what_is_new(tmp_path: Path, sandbox: Sa
 async def test_killed_at_any_moment_the_next_run_completes_it(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    env = env_of(tmp_path, sandbox)
+    env = write_env(tmp_path, sandbox)
     script = [sys.executable, ROOT / "scripts" / "1_fetch_all_history.py", "--env", env]
     for delay in (0.7, 1.0, 1.3, 1.6):
         process = await asyncio.create_subprocess_exec(
