@@ -46,7 +46,10 @@ class Heartbeat:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A fine-tuned model; `metrics` is what script 4 measured, `data_hash` its training data's."""
+    """A fine-tuned model; `metrics` is what script 4 measured, `data_hash` its training data's.
+
+    `erased_people` counts those it learned from who were erased since: train it anew without them.
+    """
 
     name: str
     path: Path
@@ -54,6 +57,7 @@ class Model:
     data_hash: str
     metrics: dict[str, Any]
     created_at: float
+    erased_people: int = 0
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -181,9 +185,10 @@ def excluded_users(connection: sqlite3.Connection) -> frozenset[int]:
 def add_model(connection: sqlite3.Connection, model: Model) -> None:
     """Register a model, or replace what is known of one by the same name."""
     connection.execute(
-        "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        "INSERT INTO models VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
         " path = excluded.path, base = excluded.base, data_hash = excluded.data_hash,"
-        " metrics = excluded.metrics, created_at = excluded.created_at",
+        " metrics = excluded.metrics, created_at = excluded.created_at,"
+        " erased_people = excluded.erased_people",
         (
             model.name,
             str(model.path),
@@ -191,6 +196,7 @@ def add_model(connection: sqlite3.Connection, model: Model) -> None:
             model.data_hash,
             json.dumps(model.metrics),
             model.created_at,
+            model.erased_people,
         ),
     )
 
@@ -198,10 +204,10 @@ def add_model(connection: sqlite3.Connection, model: Model) -> None:
 def models(connection: sqlite3.Connection) -> list[Model]:
     """Every registered model, newest first."""
     rows = connection.execute(
-        "SELECT name, path, base, data_hash, metrics, created_at FROM models"
+        "SELECT name, path, base, data_hash, metrics, created_at, erased_people FROM models"
         " ORDER BY created_at DESC"
     )
-    return [Model(n, Path(p), b, h, json.loads(m), at) for n, p, b, h, m, at in rows]
+    return [Model(n, Path(p), b, h, json.loads(m), *rest) for n, p, b, h, m, *rest in rows]
 
 
 def deploy(connection: sqlite3.Connection, name: str) -> None:

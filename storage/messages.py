@@ -78,7 +78,8 @@ def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
     """Store messages, updating those already known, and give back how many there were.
 
     Messages of excluded people are refused here, so that no caller can bring them back.
-    A message once marked deleted stays deleted. Call it inside a transaction.
+    A message once marked deleted stays deleted, and an older edit never replaces a newer one.
+    Call it inside a transaction.
     """
     excluded = excluded_users(connection)
     kept = [message for message in messages if message.author_id not in excluded]
@@ -89,16 +90,22 @@ def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
     connection.executemany(
         "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
         " ON CONFLICT DO UPDATE SET content = excluded.content, mentions = excluded.mentions,"
-        " attachments = excluded.attachments, edited_at = excluded.edited_at",
+        " attachments = excluded.attachments, edited_at = excluded.edited_at"
+        " WHERE deleted_at IS NULL AND coalesce(excluded.edited_at, 0) >= coalesce(edited_at, 0)",
         map(_row, kept),
+    )
+    connection.executemany(
+        "DELETE FROM embeddings WHERE message_id = ?",
+        [(message.id,) for message in kept if message.edited_at is not None],
     )
     connection.executemany(
         "DELETE FROM reactions WHERE message_id = ?",
         [(message.id,) for message in kept],
     )
     connection.executemany(
-        "INSERT INTO reactions VALUES (?, ?, ?)",
-        [(m.id, emoji, count) for m in kept for emoji, count in m.reactions.items() if count > 0],
+        "INSERT INTO reactions SELECT message_id, ?, ? FROM messages"
+        " WHERE message_id = ? AND deleted_at IS NULL",
+        [(emoji, count, m.id) for m in kept for emoji, count in m.reactions.items() if count > 0],
     )
     return len(kept)
 
@@ -122,6 +129,35 @@ def mark_deleted(connection: sqlite3.Connection, message_ids: Iterable[int]) -> 
     )
     for table in ("reactions", "embeddings"):
         connection.executemany(f"DELETE FROM {table} WHERE message_id = ?", ids)
+
+
+def mark_missing(
+    connection: sqlite3.Connection, channel_id: int, after: int, through: int, found: Iterable[int]
+) -> list[int]:
+    """Mark as deleted what Discord no longer has between two ids; those it marked.
+
+    `found` is everything Discord gave for ids above `after` and up to `through`.
+    """
+    rows = connection.execute(
+        "SELECT message_id FROM messages WHERE channel_id = ? AND message_id > ?"
+        " AND message_id <= ? AND deleted_at IS NULL",
+        (channel_id, after, through),
+    )
+    missing = sorted({row[0] for row in rows} - set(found))
+    mark_deleted(connection, missing)
+    return missing
+
+
+def deleted_since(connection: sqlite3.Connection, moment: float) -> list[tuple[int, int]]:
+    """(channel id, message id) of messages marked deleted at or after a moment (seconds)."""
+    return connection.execute(
+        "SELECT channel_id, message_id FROM messages WHERE deleted_at >= ?", (moment,)
+    ).fetchall()
+
+
+def start_over(connection: sqlite3.Connection) -> None:
+    """Have the next fetch read every channel from its beginning; nothing stored is lost."""
+    connection.execute("UPDATE channels SET fetched_through = 0")
 
 
 def add_reaction(connection: sqlite3.Connection, message_id: int, emoji: str, step: int) -> None:

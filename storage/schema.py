@@ -101,6 +101,15 @@ MIGRATIONS = [
         statement TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE consents (
+        user_id INTEGER PRIMARY KEY,
+        is_given INTEGER NOT NULL CHECK (is_given IN (0, 1)),
+        decided_at REAL NOT NULL
+    ) STRICT;
+
+    ALTER TABLE models ADD COLUMN erased_people INTEGER NOT NULL DEFAULT 0;
+    """,
 ]
 
 
