@@ -125,4 +125,4 @@ class Handler:
     def _as_turns(self, shown: list[Message]) -> list[prompts.Turn]:
         mentioned = {user for message in shown for user in message.mentions}
         names = messages.names(self._connection, mentioned)
-        return [prompts.turn(message, names, self._own_id) for message in shown]
+        return prompts.turns(shown, names, self._own_id)

@@ -15,7 +15,7 @@ PREPARE = "Run scripts/2_prepare_training_data.py"
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A reply and the turns it answers, oldest first."""
+    """A reply and the turns it answers, oldest first; a burst is one text, a line each."""
 
     turns: tuple[Turn, ...]
     reply: str
@@ -62,6 +62,7 @@ def tokenise(
 
 def _example(row: dict[str, Any]) -> Example:
     turns = tuple(Turn(turn["name"], turn["text"]) for turn in row["turns"])
-    if not turns or not isinstance(row["reply"], str):
+    reply = [row["reply"]] if isinstance(row["reply"], str) else row["reply"]
+    if not turns or not isinstance(reply, list) or not reply:
         raise ValueError("a row needs turns and a reply")
-    return Example(turns, row["reply"])
+    return Example(turns, prompts.join(reply))

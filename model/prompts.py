@@ -1,20 +1,21 @@
 """The chat format, for training and for replying, and what is cleaned from a reply.
 
 A prompt is a list of pieces. A piece of markup (`<|im_start|>user\\n`) becomes control tokens; a
-piece of chat is data and never does, whatever it spells. Every message is a turn of its own, so a
-prompt only grows at its end while a conversation goes on, and the engine can keep its prefix.
+piece of chat is data and never does, whatever it spells. What one author says in a row is one
+turn; a prompt only grows at its end while a conversation goes on, so the engine keeps its prefix.
 """
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from storage.messages import Message
 
 SYSTEM = "You're a regular on this Discord server. Chat naturally."
 STOP = "<|im_end|>"
 DISCORD_LIMIT = 2000
-LONGEST_MESSAGE = 600  # characters of a message that are shown to the model
+LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
 
 Encode = Callable[[str, bool], list[int]]
 """`encode(text, is_markup)` gives token ids; only markup may become control tokens."""
@@ -92,16 +93,40 @@ def encode_example(
     return [*encode(prompt, encode_text, room), *answer], len(answer)
 
 
+def turns(
+    messages: Iterable[Message], names: Mapping[int, str], persona_id: int | None
+) -> list[Turn]:
+    """Stored messages, oldest first, as the model sees them: a burst by one author is one turn.
+
+    `names` resolves the people they mention; the messages of `persona_id` are the model's own.
+    """
+    made = []
+    for author_id, burst in itertools.groupby(messages, key=lambda message: message.author_id):
+        said = list(burst)
+        name = None if author_id == persona_id else clean_name(said[-1].author_name)
+        made.append(Turn(name, join([context_text(message.content, names) for message in said])))
+    return made
+
+
 def turn(message: Message, names: Mapping[int, str], persona_id: int | None) -> Turn:
     """A stored message as the model sees it; `names` resolves the people it mentions."""
-    name = None if message.author_id == persona_id else clean_name(message.author_name)
-    return Turn(name, readable(message.content, names))
+    return turns([message], names, persona_id)[0]
+
+
+def join(texts: Iterable[str]) -> str:
+    """The messages of a burst as one text."""
+    return "\n".join(texts)
+
+
+def context_text(text: str, names: Mapping[int, str]) -> str:
+    """A message of the context: readable, and cut where a long paste would fill the prompt."""
+    return readable(text, names)[:LONGEST_MESSAGE]
 
 
 def readable(text: str, names: Mapping[int, str]) -> str:
     """Discord's markup as members see it: `<@5>` is `@name`, `<:pog:77>` is `:pog:`."""
     text = _MENTION.sub(lambda match: "@" + clean_name(names.get(int(match[1]), "someone")), text)
-    return _EMOJI.sub(r"\1", text)[:LONGEST_MESSAGE]
+    return _EMOJI.sub(r"\1", text)
 
 
 def clean_name(name: str) -> str:

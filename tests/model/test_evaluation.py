@@ -1,5 +1,6 @@
 """Bits a character: checked against llama.cpp's own logits and against arithmetic."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +86,25 @@ def test_a_sample_keeps_the_order_and_is_the_same_every_time() -> None:
     assert evaluation.sample(rows, 500, seed=4) == rows
 
 
+def test_a_burst_is_learned_as_one_reply_of_several_lines(tmp_path: Path) -> None:
+    rows = [{"turns": [{"name": None, "text": "hi"}], "reply": r} for r in (["lol", "no"], "lol")]
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [row.reply for row in examples.read(tmp_path / "train.jsonl")] == ["lol\nno", "lol"]
+
+
 def test_missing_and_damaged_files_name_the_script_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="2_prepare_training_data"):
         examples.read(tmp_path / "train.jsonl")
-    (tmp_path / "train.jsonl").write_text('{"turns": [], "reply": "x"}\n')
-    with pytest.raises(UserError, match="2_prepare_training_data"):
-        examples.read(tmp_path / "train.jsonl")
+    turn = '{"name": "a", "text": "hi"}'
+    for row in (
+        '{"turns": [], "reply": "x"}',
+        *(f'{{"turns": [{turn}], "reply": {reply}}}' for reply in ("[]", "[1]", "{}", "null")),
+        f'{{"turns": {turn}, "reply": "x"}}',
+        "[]",
+        "not json",
+    ):
+        (tmp_path / "train.jsonl").write_text(row + "\n")
+        with pytest.raises(UserError, match="2_prepare_training_data"):
+            examples.read(tmp_path / "train.jsonl")
     with pytest.raises(UserError, match="2_prepare_training_data"):
         examples.data_hash(tmp_path)

@@ -92,8 +92,24 @@ def test_discord_markup_is_readable() -> None:
 
 def test_the_persona_has_no_name() -> None:
     message = Message(1, 2, 3, "we", "hey")
-    assert prompts.turn(message, {}, persona_id=3) == Turn(None, "hey")
-    assert prompts.turn(message, {}, persona_id=4) == Turn("we", "hey")
+    assert prompts.turns([message], {}, persona_id=3) == [Turn(None, "hey")]
+    assert prompts.turns([message], {}, persona_id=4) == [Turn("we", "hey")]
+
+
+def test_a_burst_is_one_turn() -> None:
+    said = [(3, "hey"), (3, "you"), (4, "yo"), (3, "sup <@4>")]
+    stored = [Message(n, 2, who, "amy", text) for n, (who, text) in enumerate(said, 1)]
+    assert prompts.turns(stored, {4: "bo"}, persona_id=4) == [
+        Turn("amy", "hey\nyou"),
+        Turn(None, "yo"),
+        Turn("amy", "sup @bo"),
+    ]
+
+
+def test_a_long_message_is_cut_as_context_and_never_as_a_reply() -> None:
+    paste = "x" * 5000
+    assert len(prompts.context_text(paste, {})) == prompts.LONGEST_MESSAGE
+    assert prompts.readable(paste, {}) == paste
 
 
 @pytest.mark.parametrize(
