@@ -1,0 +1,331 @@
+"""Which earlier message each message answers: a scored guess where nobody used Discord's reply.
+
+Every message is compared with the `LAGS` before it in its channel. A candidate's score is the sum
+of its features, weighted by `WEIGHTS`: how far back it is in messages and in time, who wrote it,
+whether one of the two mentions the other's author, whether its author still waits for an answer,
+and the words both share, rare ones above all. The best candidate is the target, unless the channel
+had been silent and nothing speaks for it: then a conversation begins.
+
+The weights are those of a multinomial logit (McFadden 1974: the softmax over a message's candidates
+is the probability of each), fitted by `python -m benchmarks disentangle --fit` to explicit replies
+of one community and to the addressed authors of another; it says to which part of them.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.messages import DISCORD_EPOCH_MS, Message
+
+LAGS = 32
+BURST_SECONDS = 15  # to read somebody's message and to answer it takes longer
+SILENCE_SECONDS = 600  # after which a message without a clear target begins a conversation
+START_SCORE = -1.6  # what the best candidate must reach then: 98 % of real replies do
+WEIGHTS = {
+    "log_lag": -0.89,
+    "is_previous": -0.61,
+    "log_gap": -0.19,
+    "log_gap_over_silence": -0.24,
+    "a_day_ago": -0.62,
+    "a_week_ago": -1.40,
+    "is_own": -1.81,
+    "is_own_previous": 1.20,
+    "is_own_just_now": -1.10,
+    "is_authors_last": 0.25,
+    "is_newest_other": 0.30,
+    "before_own": -0.83,
+    "is_mentioned": 2.20,
+    "is_mentioned_last": 1.05,
+    "another_is_mentioned": -0.86,
+    "mentions_me": 1.59,
+    "mentions_another": -0.65,
+    "shared_words": 0.77,
+    "shared_rare": 1.79,
+    "shared_common": 0.90,
+    "shared_around": 1.52,
+    "asks": 0.47,
+    "asks_unanswered": 0.43,
+    "follows_own": 0.60,
+    "log_length": 0.30,
+    "thanks_for_question": -1.11,
+    "is_mid_burst": 0.28,
+    "is_thanks": -0.31,
+}
+
+_WORD = re.compile(r"[^\W_]{3,}")
+_AT = re.compile(r"(?<!\w)@(\w[\w.-]*)")
+_ADDRESS = re.compile(r"\s*@?(\w[\w.-]*)\s*[:,]")
+_THANKS = re.compile(
+    r"(thanks|thank|thx|ty|great|nice|cool|awesome|yes|yeah|yep|no|nope|ok|okay|agree|agreed"
+    r"|exactly|sure|right|lol|haha|true|good|wow|oh|ah|same|done)\b"
+)
+_STEM = 6  # letters of a word that count
+_RARE, _COMMON = 60, 400  # times a word was seen: up to here a rare one; above, it says nothing
+_RARE_SHARE, _COMMON_SHARE = 0.0015, 0.01  # and of so many messages, once there are many
+_NOBODY = (-1, -1, -1)
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass
+class _Columns:
+    """Some messages in a row, a column a fact. Authors are small numbers, unknown ones -1."""
+
+    ids: Ints
+    authors: Ints
+    replies: Ints  # message ids, 0 for none
+    mentioned: Ints  # (messages, 3) authors
+    rare: Ints  # how many rare words
+    common: Ints
+    lengths: Ints
+    asks: Flags
+    thanks: Flags
+    shared_rare: Ints  # (messages, LAGS): words shared with the messages before
+    shared_common: Ints
+
+    @property
+    def sent_at(self) -> Array:
+        return ((self.ids >> 22) + DISCORD_EPOCH_MS) / 1000
+
+    def tail(self, size: int) -> "_Columns":
+        return _Columns(*(column[-size:] for column in vars(self).values()))
+
+    def __add__(self, other: "_Columns") -> "_Columns":
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return _Columns(*(np.concatenate(pair) for pair in pairs))
+
+
+class _Word:
+    """A word's beginning: how often it was seen, and in which of the channel's last messages."""
+
+    __slots__ = ("at", "seen")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.at = [-LAGS - 1]
+
+
+@dataclass
+class Linker:
+    """Links the messages of one channel after the other, in order and a block at a time."""
+
+    _words: dict[str, _Word] = field(default_factory=dict)
+    _authors: dict[int, int] = field(default_factory=dict)
+    _names: dict[str, int] = field(default_factory=dict)
+    _before: _Columns | None = None
+    _position: int = 0
+
+    def next_channel(self) -> None:
+        """Forget the channel read so far; how rare words are is kept."""
+        self._authors, self._names, self._before = {}, {}, None
+        self._position += LAGS  # its words are out of reach
+
+    def link(self, block: Sequence[Message]) -> Ints:
+        """For each message the id of the one it answers, 0 where it begins a conversation.
+
+        Blocks of a channel must come in order; an explicit reply is always its own target.
+        """
+        if not block:
+            return np.zeros(0, np.int64)
+        new = self._columns(block)
+        seen = self._before + new if self._before else new
+        self._before = seen.tail(LAGS)
+        start = len(seen.ids) - len(block)
+        lags = _best(seen, start)
+        targets = np.where(lags > 0, seen.ids[np.arange(start, len(seen.ids)) - lags], 0)
+        return np.where(new.replies > 0, new.replies, targets)
+
+    def features(self, channel: Sequence[Message]) -> tuple[dict[str, Array], Flags]:
+        """The features of a whole channel, (messages, LAGS) each, and which lags exist."""
+        return _features(self._columns(channel), 0)
+
+    def _columns(self, block: Sequence[Message]) -> _Columns:
+        texts = [message.content.lower() for message in block]
+        authors = [self._author(message) for message in block]
+        mentioned = [self._mentioned(m, text) for m, text in zip(block, texts, strict=True)]
+        counts, shared_rare, shared_common = self._count_words(texts)
+        return _Columns(
+            ids=np.array([message.id for message in block], np.int64),
+            authors=np.array(authors, np.int64),
+            replies=np.array([message.reply_to or 0 for message in block], np.int64),
+            mentioned=np.array(mentioned, np.int64),
+            rare=counts[:, 0],
+            common=counts[:, 1],
+            lengths=np.array([len(text) for text in texts], np.int64),
+            asks=np.array(["?" in text for text in texts]),
+            thanks=np.array([_THANKS.match(text) is not None for text in texts]),
+            shared_rare=shared_rare,
+            shared_common=shared_common,
+        )
+
+    def _author(self, message: Message) -> int:
+        number = self._authors.get(message.author_id)
+        if number is None:
+            number = self._authors[message.author_id] = len(self._authors)
+            name = message.author_name.lower()
+            self._names[name] = number
+            self._names.setdefault(name.partition(" ")[0], number)
+        return number
+
+    def _mentioned(self, message: Message, text: str) -> tuple[int, ...]:
+        """Up to three authors that a message names, by mention, `@name` or `name:` in front."""
+        address = _ADDRESS.match(text)
+        if not (message.mentions or address or "@" in text):
+            return _NOBODY
+        found = [self._authors.get(person, -1) for person in message.mentions]
+        names = _AT.findall(text) + ([address[1]] if address else [])
+        found += [self._names.get(name, -1) for name in names]
+        return (*(number for number in found if number >= 0), *_NOBODY)[: len(_NOBODY)]
+
+    def _count_words(self, texts: Sequence[str]) -> tuple[Ints, Ints, Ints]:
+        """(messages, 2) rare and common words, and how many of either each shares with a lag."""
+        counts: list[tuple[int, int]] = []
+        rare: list[int] = []  # row * LAGS + lag - 1, once a shared word
+        common: list[int] = []
+        rare_below = max(_RARE, _RARE_SHARE * self._position)
+        common_below = max(_COMMON, _COMMON_SHARE * self._position)
+        for row, text in enumerate(texts):
+            here = self._position + row
+            rares = commons = 0
+            for stem in {word[:_STEM] for word in _WORD.findall(text)}:
+                word = self._words.get(stem)
+                if word is None:
+                    word = self._words[stem] = _Word()
+                word.seen += 1
+                if word.seen <= rare_below:
+                    rares += 1
+                    pairs = rare
+                elif word.seen <= common_below:
+                    commons += 1
+                    pairs = common
+                else:
+                    continue
+                if here - word.at[-1] > LAGS:  # as nearly always
+                    word.at = [here]
+                else:
+                    near = [before for before in word.at if here - before <= LAGS]
+                    pairs += [row * LAGS + here - before - 1 for before in near]
+                    word.at = [*near, here]
+            counts.append((rares, commons))
+        self._position += len(texts)
+        size = len(texts) * LAGS
+        grids = [np.bincount(np.array(at, np.int64), minlength=size) for at in (rare, common)]
+        return np.array(counts), grids[0].reshape(-1, LAGS), grids[1].reshape(-1, LAGS)
+
+
+def _best(seen: _Columns, start: int) -> Ints:
+    """How many messages back the target of each message from `start` on is; 0 for none."""
+    features, exists = _features(seen, start)
+    scores = np.where(
+        exists, sum(WEIGHTS[name] * column for name, column in features.items()), -np.inf
+    )
+    best = scores.argmax(axis=1)
+    rows = np.arange(len(best))
+    waited = _waited(seen, start)
+    begins = (scores[rows, best] < START_SCORE) & (waited > SILENCE_SECONDS)
+    goes_on = exists[:, 0] & (waited <= BURST_SECONDS) & (seen.mentioned[start:, 0] < 0)
+    goes_on[1:] &= seen.authors[start + 1 :] == seen.authors[start:-1]
+    goes_on[0] &= start > 0 and seen.authors[start] == seen.authors[start - 1]
+    return np.where(exists[:, 0] & ~begins, np.where(goes_on, 1, best + 1), 0)
+
+
+def _waited(seen: _Columns, start: int) -> Array:
+    """Seconds since the message before, for each message from `start` on."""
+    return np.maximum(0, np.diff(seen.sent_at, prepend=seen.sent_at[:1]))[start:]
+
+
+def _features(seen: _Columns, start: int) -> tuple[dict[str, Array], Flags]:
+    """(rows, LAGS) of every feature for the messages from `start` on, and which lags exist."""
+    here = np.arange(start, len(seen.ids))
+    positions = here[:, None] - np.arange(1, LAGS + 1)
+    exists = positions >= 0
+    at = np.maximum(positions, 0)
+    lag = np.arange(1, LAGS + 1)
+    author = seen.authors[at]
+    me = seen.authors[here][:, None]
+    own = (author == me) & exists
+    other = ~own
+    earlier, later = _same_author(seen.authors)
+    last = later[at] >= here[:, None]
+    is_open = at >= earlier[here][:, None]  # I wrote nothing since
+    goes_on = later[at] == at + 1  # its author wrote the message after it too
+    goes_on[:, 0] = False
+    continues = earlier[at] == at - 1  # and the one before it
+    after_mine = np.zeros_like(own)
+    after_mine[:, :-1] = own[:, 1:] & other[:, :-1]
+    newest_other = other & (np.cumsum(other, axis=1) == 1)
+    gap = np.maximum(0, seen.sent_at[here][:, None] - seen.sent_at[at])
+    log_gap = np.log1p(gap)
+    i_mention, mentions_me = _mentions(seen, here, at, author)
+    mentions = (seen.mentioned[:, 0] >= 0)[at]
+    rare = _cosine(seen.shared_rare, seen.rare, here, at)
+    common = _cosine(seen.shared_common, seen.common, here, at)
+    around = np.zeros_like(rare)  # shared with its author's messages before and after it
+    around[:, 1:] += rare[:, :-1] * goes_on[:, 1:]
+    around[:, :-1] += rare[:, 1:] * continues[:, :-1]
+    asks = seen.asks[at]
+    return {
+        "log_lag": np.log(lag),
+        "is_previous": lag == 1,
+        "log_gap": log_gap,
+        "log_gap_over_silence": log_gap - np.log1p(_waited(seen, start))[:, None],
+        "a_day_ago": gap > 86_400,
+        "a_week_ago": gap > 7 * 86_400,
+        "is_own": own,
+        "is_own_previous": own & (lag == 1),
+        "is_own_just_now": own & (lag == 1) & (gap < 120),
+        "is_authors_last": last & other,
+        "is_newest_other": newest_other,
+        "before_own": ~is_open & other,
+        "is_mentioned": i_mention & other,
+        "is_mentioned_last": i_mention & last & other,
+        "another_is_mentioned": (seen.mentioned[here][:, :1] >= 0) & ~i_mention,
+        "mentions_me": mentions_me & is_open,
+        "mentions_another": mentions & ~mentions_me,
+        "shared_words": np.minimum(seen.shared_rare[here], 4),
+        "shared_rare": rare,
+        "shared_common": common,
+        "shared_around": around,
+        "asks": asks & other,
+        "asks_unanswered": asks & other & is_open,
+        "follows_own": after_mine,
+        "log_length": np.log1p(seen.lengths[at]) * other,
+        "thanks_for_question": seen.thanks[here][:, None] & asks,
+        "is_mid_burst": goes_on & continues & other,
+        "is_thanks": seen.thanks[at],
+    }, exists
+
+
+def _same_author(authors: Ints) -> tuple[Ints, Ints]:
+    """Where each message's author wrote before (-1: nowhere) and after it (the end: nowhere)."""
+    order = np.argsort(authors, kind="stable")
+    follows = authors[order[1:]] == authors[order[:-1]]
+    earlier = np.full(len(authors), -1)
+    later = np.full(len(authors), len(authors))
+    earlier[order[1:][follows]] = order[:-1][follows]
+    later[order[:-1][follows]] = order[1:][follows]
+    return earlier, later
+
+
+def _mentions(seen: _Columns, here: Ints, at: Ints, author: Ints) -> tuple[Flags, Flags]:
+    """Whether a message mentions a candidate's author, and whether the candidate mentions its."""
+    mentions = seen.mentioned[:, 0] >= 0  # few do: only their rows are compared
+    forward, backward = np.zeros((2, *at.shape), np.bool_)
+    rows = np.flatnonzero(mentions[here])
+    forward[rows] = (seen.mentioned[here[rows]][:, None, :] == author[rows][:, :, None]).any(2)
+    rows, lags = np.nonzero(mentions[at])
+    mine = seen.authors[here[rows]][:, None]
+    backward[rows, lags] = (seen.mentioned[at[rows, lags]] == mine).any(1)
+    return forward, backward
+
+
+def _cosine(shared: Ints, sizes: Ints, here: Ints, at: Ints) -> Array:
+    """Shared words over the geometric mean of how many there are."""
+    roots = np.sqrt(np.maximum(1, sizes))
+    cosine: Array = shared[here] / (roots[here][:, None] * roots[at])
+    return cosine
