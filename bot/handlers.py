@@ -84,7 +84,11 @@ class Handler:
         recent = [m for m in self._recent(message) if m.id <= message.id]
         known = {m.id for m in recent}
         recalled = await self._recall.related(message.content, known, RECALLED)
-        prompt = prompts.build(self._as_turns(recent), self._as_turns(recalled))
+        names = self._names(recent + recalled)
+        prompt = prompts.build(
+            prompts.turns(recent, names, self._own_id),
+            [prompts.turn(message, names, self._own_id) for message in recalled],
+        )
         settings = database.settings(self._connection)
         sampling = Sampling(settings.temperature, settings.max_tokens)
         pieces = self._engine.reply(prompt, sampling, message.channel_id)
@@ -122,7 +126,7 @@ class Handler:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])
         return any(m.author_id == self._own_id for m in answered)
 
-    def _as_turns(self, shown: list[Message]) -> list[prompts.Turn]:
+    def _names(self, shown: list[Message]) -> dict[int, str]:
+        """Who is mentioned in the messages."""
         mentioned = {user for message in shown for user in message.mentions}
-        names = messages.names(self._connection, mentioned)
-        return prompts.turns(shown, names, self._own_id)
+        return messages.names(self._connection, mentioned)

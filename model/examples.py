@@ -52,11 +52,11 @@ def data_hash(folder: Path) -> str:
 
 
 def tokenise(
-    examples: Iterable[Example], encode: prompts.Encode, limit: int
+    examples: Iterable[Example], encoder: prompts.Encoder, limit: int
 ) -> Iterator[Tokens | None]:
     """Each example in at most `limit` tokens; None where its reply alone leaves no room."""
     for example in examples:
-        encoded = prompts.encode_example(example.turns, example.reply, encode, limit)
+        encoded = prompts.encode_example(example.turns, example.reply, encoder, limit)
         yield encoded and Tokens(*encoded)
 
 

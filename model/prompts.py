@@ -1,8 +1,9 @@
 """The chat format, for training and for replying, and what is cleaned from a reply.
 
-A prompt is a list of pieces. A piece of markup (`<|im_start|>user\\n`) becomes control tokens; a
-piece of chat is data and never does, whatever it spells. What one author says in a row is one
-turn; a prompt only grows at its end while a conversation goes on, so the engine keeps its prefix.
+A prompt is laid out in pieces. A piece of markup (`<|im_start|>user\\n`) becomes control tokens; a
+piece of chat is data and never does, whatever it spells. The markup is the model's own, read from
+its chat template by `model/templates.py`. What one author says in a row is one turn; a prompt only
+grows at its end while a conversation goes on, so the engine keeps its prefix.
 """
 
 import dataclasses
@@ -13,16 +14,56 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from storage.messages import Message
 
 SYSTEM = "You're a regular on this Discord server. Chat naturally."
-STOP = "<|im_end|>"
 DISCORD_LIMIT = 2000
 LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
 
-Encode = Callable[[str, bool], list[int]]
-"""`encode(text, is_markup)` gives token ids; only markup may become control tokens."""
-
 _MENTION = re.compile(r"<@!?(\d+)>")
 _EMOJI = re.compile(r"<a?(:\w+:)\d+>")
-_CONTROL = re.compile(r"<\|[a-z_]+\|>")
+_CONTROL = re.compile(r"<[|\uff5c][^<>|\uff5c\s]+[|\uff5c]>|<(?:start|end)_of_turn>|\[/?INST\]")
+_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Template:
+    """The markup of a chat format, around the texts of a conversation.
+
+    `before` the system text comes the first of it, `after_system` opens the first user's turn;
+    `to_assistant` closes a user's turn and opens the model's, `to_user` the reverse; `to_reply` is
+    what the model is handed to speak, and `stop` what it ends with.
+    """
+
+    before: str
+    after_system: str
+    to_assistant: str
+    to_user: str
+    to_reply: str
+    stop: str
+
+    @property
+    def is_chatml(self) -> bool:
+        """Whether turns may come in any order, with the speaker's name in their header."""
+        return self.to_user == CHATML.to_user
+
+
+CHATML = Template(
+    before="<|im_start|>system\n",
+    after_system="<|im_end|>\n<|im_start|>user\n",
+    to_assistant="<|im_end|>\n<|im_start|>assistant\n",
+    to_user="<|im_end|>\n<|im_start|>user\n",
+    to_reply="<|im_end|>\n<|im_start|>assistant\n",
+    stop="<|im_end|>",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """How a model reads: its chat format, and its tokens.
+
+    `token_ids(text, is_markup)` gives token ids; only markup may become control tokens.
+    """
+
+    template: Template
+    token_ids: Callable[[str, bool], list[int]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +76,7 @@ class Piece:
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """A message as the model sees it; `name` is None for the persona's own."""
+    """What somebody says in a row; `name` is None for the persona's own."""
 
     name: str | None
     text: str
@@ -43,54 +84,60 @@ class Turn:
 
 @dataclasses.dataclass(frozen=True)
 class Prompt:
-    """What to answer: `turns`, oldest first, may be dropped from the front; the rest may not."""
+    """What to answer: the last of `turns`, oldest first; `recalled` was said long before."""
 
-    head: tuple[Piece, ...]
-    turns: tuple[tuple[Piece, ...], ...]
-    tail: tuple[Piece, ...]
+    turns: tuple[Turn, ...]
+    recalled: tuple[Turn, ...] = ()
 
 
 def build(turns: Sequence[Turn], recalled: Sequence[Turn] = ()) -> Prompt:
     """The prompt for a reply to the last of `turns`, with some `recalled` older messages."""
-    *earlier, last = turns
-    return Prompt(
-        head=_markup("system", SYSTEM),
-        turns=tuple(_turn(turn) for turn in earlier),
-        tail=(*_recalled(recalled), *_turn(last), Piece("<|im_start|>assistant\n", True)),
-    )
+    return Prompt(tuple(turns), tuple(recalled))
 
 
-def encode(prompt: Prompt, encode_text: Encode, limit: int) -> list[int]:
+def encode(prompt: Prompt, encoder: Encoder, limit: int) -> list[int]:
     """Token ids of the prompt, without the oldest turns that would not fit into `limit`.
 
     Text before the last turn is dropped first, then the last turn's own beginning.
     """
-    head, tail = _encode(prompt.head, encode_text), _encode(prompt.tail, encode_text)
-    room = limit - len(head) - len(tail)
-    kept: list[list[int]] = []
-    for turn in reversed(prompt.turns):
-        ids = _encode(turn, encode_text)
-        room -= len(ids)
-        if room < 0:
-            break
-        kept.append(ids)
-    ids = [*head, *(token for turn in reversed(kept) for token in turn), *tail]
-    return ids[:1] + ids[len(ids) - limit + 1 :] if len(ids) > limit else ids
+    for first in range(len(prompt.turns)):
+        rest = dataclasses.replace(prompt, turns=prompt.turns[first:])
+        ids = _encode(layout(rest, encoder.template), encoder)
+        if len(ids) <= limit:
+            return ids
+    return ids[:1] + ids[len(ids) - limit + 1 :]
 
 
 def encode_example(
-    turns: Sequence[Turn], reply: str, encode_text: Encode, limit: int
+    turns: Sequence[Turn], reply: str, encoder: Encoder, limit: int
 ) -> tuple[list[int], int] | None:
     """A training example: the token ids, and how many at the end are the reply (with its stop).
 
     None when the reply alone does not leave room for the turn it answers: a reply is never cut.
     """
-    answer = [*encode_text(reply, False), *encode_text(STOP, True)]
+    answer = _encode([Piece(reply, False), Piece(encoder.template.stop, True)], encoder)
     room = limit - len(answer)
-    prompt = build(turns)
-    if room < sum(len(_encode(part, encode_text)) for part in (prompt.head, prompt.tail)):
+    shortest = _encode(layout(build(turns[-1:]), encoder.template), encoder)
+    if len(shortest) > room:
         return None
-    return [*encode(prompt, encode_text, room), *answer], len(answer)
+    return [*encode(build(turns), encoder, room), *answer], len(answer)
+
+
+def layout(prompt: Prompt, template: Template) -> list[Piece]:
+    """The pieces of a prompt, from the first to where the reply begins."""
+    pieces = [Piece(template.before, True), Piece(SYSTEM, False)]
+    before = "system"
+    *earlier, last = prompt.turns
+    for turn in earlier:
+        pieces += _turn(turn, before, template)
+        before = _role(turn)
+    if prompt.recalled:
+        pieces += _recalled(prompt.recalled, before, template)
+        before = "user"
+    pieces += _turn(last, before, template)
+    if not template.is_chatml:
+        pieces += _to_user(_role(last), template)
+    return [*pieces, Piece(template.to_reply, True)]
 
 
 def turns(
@@ -101,16 +148,16 @@ def turns(
     `names` resolves the people they mention; the messages of `persona_id` are the model's own.
     """
     made = []
-    for author_id, burst in itertools.groupby(messages, key=lambda message: message.author_id):
-        said = list(burst)
-        name = None if author_id == persona_id else clean_name(said[-1].author_name)
-        made.append(Turn(name, join([context_text(message.content, names) for message in said])))
+    for _, burst in itertools.groupby(messages, key=lambda message: message.author_id):
+        said = [turn(message, names, persona_id) for message in burst]
+        made.append(Turn(said[-1].name, join(one.text for one in said)))
     return made
 
 
 def turn(message: Message, names: Mapping[int, str], persona_id: int | None) -> Turn:
-    """A stored message as the model sees it; `names` resolves the people it mentions."""
-    return turns([message], names, persona_id)[0]
+    """One stored message as the model sees it."""
+    name = None if message.author_id == persona_id else clean_name(message.author_name)
+    return Turn(name, context_text(message.content, names))
 
 
 def join(texts: Iterable[str]) -> str:
@@ -136,28 +183,53 @@ def clean_name(name: str) -> str:
 
 def clean(text: str) -> str:
     """The reply without template artefacts, within Discord's limit. Its style is not touched."""
-    text = _CONTROL.split(text, maxsplit=1)[0].strip()
+    text = _CONTROL.split(_THOUGHT.sub("", text), maxsplit=1)[0].strip()
     return text[:DISCORD_LIMIT].rstrip()
 
 
-def _turn(turn: Turn) -> tuple[Piece, ...]:
-    """Who speaks stands in the header: as `name: text` a model learns to begin with a name too."""
+def _turn(turn: Turn, before: str, template: Template) -> list[Piece]:
+    """A turn that follows one of the role `before`.
+
+    In ChatML who speaks stands in the header: as `name: text` a model learns to begin with a name
+    too. Others know two roles that alternate: all that members say between two of the persona's
+    turns is one, with a line for each.
+    """
+    if template.is_chatml:
+        if turn.name is None:
+            return [Piece(CHATML.to_assistant, True), Piece(turn.text, False)]
+        header = CHATML.to_user.rstrip("\n")
+        name = [Piece(header, True), Piece(f" {turn.name}", False), Piece("\n", True)]
+        return [*name, Piece(turn.text, False)]
     if turn.name is None:
-        return _markup("assistant", turn.text)
-    header = (Piece("<|im_start|>user", True), Piece(f" {turn.name}", False), Piece("\n", True))
-    return (*header, Piece(turn.text, False), Piece(f"{STOP}\n", True))
+        opening = [*_to_user(before, template), Piece(template.to_assistant, True)]
+        return [*opening, Piece(turn.text, False)]
+    return _line(f"{turn.name}: {turn.text}", before, template)
 
 
-def _recalled(turns: Sequence[Turn]) -> tuple[Piece, ...]:
-    if not turns:
-        return ()
+def _recalled(turns: Sequence[Turn], before: str, template: Template) -> list[Piece]:
     lines = "\n".join(f"{turn.name or 'you'}: {turn.text}" for turn in turns)
-    return _markup("system", f"Said here before:\n{lines}")
+    text = f"Said here before:\n{lines}"
+    if template.is_chatml:
+        return [Piece(CHATML.to_user.replace("user", "system"), True), Piece(text, False)]
+    return _line(f"{text}\n", before, template)
 
 
-def _markup(role: str, text: str) -> tuple[Piece, ...]:
-    return (Piece(f"<|im_start|>{role}\n", True), Piece(text, False), Piece(f"{STOP}\n", True))
+def _line(text: str, before: str, template: Template) -> list[Piece]:
+    """A line of a user's turn, which it opens unless a user spoke before."""
+    if before == "user":
+        return [Piece(f"\n{text}", False)]
+    return [*_to_user(before, template), Piece(text, False)]
 
 
-def _encode(pieces: Sequence[Piece], encode_text: Encode) -> list[int]:
-    return [token for piece in pieces for token in encode_text(piece.text, piece.is_markup)]
+def _to_user(before: str, template: Template) -> list[Piece]:
+    """What opens a user's turn after a text of the role `before`: nothing, if it is open."""
+    openings = {"system": template.after_system, "assistant": template.to_user}
+    return [Piece(openings[before], True)] if before in openings else []
+
+
+def _role(turn: Turn) -> str:
+    return "assistant" if turn.name is None else "user"
+
+
+def _encode(pieces: Sequence[Piece], encoder: Encoder) -> list[int]:
+    return [token for piece in pieces for token in encoder.token_ids(piece.text, piece.is_markup)]

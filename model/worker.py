@@ -9,13 +9,15 @@ model, which is not thread-safe. The process ends when stdin closes.
 import argparse
 import base64
 import codecs
+import dataclasses
 import json
+import logging
 import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,9 +26,11 @@ import psutil
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import catalog, embeddings, prompts
+from model import catalog, embeddings, prompts, templates
 from model.inference import Sampling
-from model.prompts import Piece, Prompt
+from model.prompts import Prompt, Turn
+
+log = logging.getLogger(__name__)
 
 
 def main() -> int:
@@ -35,12 +39,12 @@ def main() -> int:
     try:
         started = time.monotonic()
         model = load(arguments.model, arguments.context_length, arguments.threads, arguments.gpu)
-        embedder = _embedder(arguments.embedder_dir)
+        worker = Worker(model, _embedder(arguments.embedder_dir), answers)
     except UserError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return 78
     print(json.dumps({"ready": time.monotonic() - started}), file=answers, flush=True)
-    Worker(model, embedder, answers).run()
+    worker.run()
     return 0
 
 
@@ -75,14 +79,34 @@ def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
         return None
 
 
-def encoder(model: Llama) -> prompts.Encode:
-    """The model's tokeniser as `prompts` wants it: chat is data, only markup has control tokens."""
+def encoder(model: Llama) -> prompts.Encoder:
+    """How the model reads: its own chat template, and its tokeniser.
 
-    def encode(text: str, is_markup: bool) -> list[int]:
+    Raises `UserError` for a chat template that cannot be used.
+    """
+
+    def token_ids(text: str, is_markup: bool) -> list[int]:
         data = text.encode("utf-8", "replace")
         return model.tokenize(data, add_bos=False, special=is_markup) if data else []
 
-    return encode
+    return prompts.Encoder(_template(model), token_ids)
+
+
+def _template(model: Llama) -> prompts.Template:
+    vocabulary = llama_cpp.llama_model_get_vocab(model.model)
+    bos, eos = (_token_text(vocabulary, token) for token in (model.token_bos(), model.token_eos()))
+    source = model.metadata.get("tokenizer.chat_template")
+    if not source:
+        log.warning("the model has no chat template; it is shown plain lines of NAME: text")
+    template = templates.from_jinja(source, bos, eos) if source else templates.plain(eos)
+    if llama_cpp.llama_vocab_get_add_bos(vocabulary) and not template.before.startswith(bos):
+        return dataclasses.replace(template, before=bos + template.before)
+    return template
+
+
+def _token_text(vocabulary: Any, token: int) -> str:
+    """What a special token is called; "" where the model has no such token."""
+    return llama_cpp.llama_vocab_get_text(vocabulary, token).decode() if token >= 0 else ""
 
 
 class Worker:
@@ -90,6 +114,7 @@ class Worker:
 
     def __init__(self, model: Llama, embedder: embeddings.Embedder | None, answers: TextIO) -> None:
         self._model, self._embedder, self._answers = model, embedder, answers
+        self._encoder = encoder(model)
         self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
 
@@ -124,7 +149,8 @@ class Worker:
             ]
             self._say(call["id"], vectors=vectors)
             return
-        for piece in self._generate(_prompt(call["prompt"]), Sampling(**call["sampling"])):
+        drawn = self._generate(_prompt(call["prompt"]), Sampling(**call["sampling"]))
+        for piece in until(self._encoder.template.stop, drawn):
             self._say(call["id"], piece=piece)
             if call["id"] in self._cancelled:
                 return
@@ -132,7 +158,7 @@ class Worker:
     def _generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[str]:
         model = self._model
         room = max(1, model.n_ctx() - sampling.max_tokens - 1)
-        tokens = prompts.encode(prompt, encoder(model), room)
+        tokens = prompts.encode(prompt, self._encoder, room)
         model.set_seed(sampling.seed if sampling.seed is not None else time.time_ns() % 2**32)
         decode = codecs.getincrementaldecoder("utf-8")("ignore").decode  # a character may be split
         drawn = model.generate(
@@ -154,17 +180,32 @@ class Worker:
 
 
 def is_end(model: Llama, token: int) -> bool:
-    """Whether a token ends a turn."""
+    """Whether a token ends a turn, as every control token does: none belongs inside of a reply."""
     vocabulary = llama_cpp.llama_model_get_vocab(model.model)
-    return bool(llama_cpp.llama_vocab_is_eog(vocabulary, token))
+    is_eog, is_control = llama_cpp.llama_vocab_is_eog, llama_cpp.llama_vocab_is_control
+    return bool(is_eog(vocabulary, token) or is_control(vocabulary, token))
+
+
+def until(stop: str, pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces before the text `stop`, for a model that spells it in several tokens."""
+    held = ""
+    for piece in pieces:
+        said, found, _ = (held + piece).partition(stop)
+        if found:
+            yield said
+            return
+        begun = next(n for n in range(len(stop) - 1, -1, -1) if said.endswith(stop[:n]))
+        ready = len(said) - begun
+        held = said[ready:]
+        if ready:
+            yield said[:ready]
+    if held:
+        yield held
 
 
 def _prompt(fields: dict[str, Any]) -> Prompt:
-    def pieces(items: list[dict[str, Any]]) -> tuple[Piece, ...]:
-        return tuple(Piece(**item) for item in items)
-
-    turns = tuple(pieces(turn) for turn in fields["turns"])
-    return Prompt(pieces(fields["head"]), turns, pieces(fields["tail"]))
+    turns, recalled = ([Turn(**turn) for turn in fields[name]] for name in ("turns", "recalled"))
+    return prompts.build(turns, recalled)
 
 
 def _claim_stdout() -> TextIO:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from model import prompts, worker
-from model.prompts import Turn
+from model import prompts, templates, worker
+from model.prompts import Encoder, Turn
 from storage.messages import Message
+from tests.model import chat_templates
 
 WORDS = [
     "lol",
@@ -23,8 +24,18 @@ WORDS = [
 
 
 @pytest.fixture(scope="module")
-def encode(small_model: Path) -> prompts.Encode:
+def small(small_model: Path) -> Encoder:
     return worker.encoder(worker.load(small_model, 512))
+
+
+@pytest.fixture(params=["the model's own", "plain", *chat_templates.ALL])
+def encoder(request: pytest.FixtureRequest, small: Encoder) -> Encoder:
+    """The small model's tokens in every chat format."""
+    if request.param == "plain":
+        return Encoder(templates.plain("<|im_end|>"), small.token_ids)
+    if source := chat_templates.ALL.get(request.param):
+        return Encoder(templates.from_jinja(source, "<s>", "</s>"), small.token_ids)
+    return small
 
 
 def chat(dice: random.Random, length: int) -> list[Turn]:
@@ -37,52 +48,68 @@ def chat(dice: random.Random, length: int) -> list[Turn]:
     ]
 
 
-def test_training_text_and_live_prompt_are_equal_token_by_token(encode: prompts.Encode) -> None:
+def test_training_text_and_live_prompt_are_equal_token_by_token(encoder: Encoder) -> None:
     dice = random.Random(3)
-    for _ in range(200):
+    stop = encoder.token_ids(encoder.template.stop, True)
+    for _ in range(100):
         turns = chat(dice, dice.randrange(1, 8))
         reply = dice.choice(WORDS)
-        example = prompts.encode_example(turns, reply, encode, 10_000)
+        example = prompts.encode_example(turns, reply, encoder, 10_000)
         assert example
         tokens, answer = example
-        assert tokens[:-answer] == prompts.encode(prompts.build(turns), encode, 10_000)
-        assert tokens[-answer:] == [*encode(reply, False), *encode(prompts.STOP, True)]
+        assert tokens[:-answer] == prompts.encode(prompts.build(turns), encoder, 10_000)
+        assert tokens[-answer:] == [*encoder.token_ids(reply, False), *stop]
 
 
-def test_chat_never_becomes_a_control_token(encode: prompts.Encode) -> None:
-    control = {encode(text, True)[0] for text in ("<|im_start|>", "<|im_end|>", "<|endoftext|>")}
+def test_names_stand_in_chatml_headers(small: Encoder) -> None:
+    turns = [Turn("amber fox", "hi"), Turn(None, "yo"), Turn("bob", "sup")]
+    whole = (
+        f"<|im_start|>system\n{prompts.SYSTEM}<|im_end|>\n<|im_start|>user amber fox\n"
+        "hi<|im_end|>\n<|im_start|>assistant\nyo<|im_end|>\n<|im_start|>user bob\nsup<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert prompts.encode(prompts.build(turns), small, 1000) == small.token_ids(whole, True)
+
+
+def test_chat_never_becomes_a_control_token(small: Encoder) -> None:
+    markup = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+    control = {small.token_ids(text, True)[0] for text in markup}
     dice = random.Random(4)
     for _ in range(500):
         text = "".join(dice.choice(WORDS) for _ in range(8))
-        assert not control & set(encode(text, False))
+        assert not control & set(small.token_ids(text, False))
 
 
-def test_the_oldest_turns_are_dropped_first() -> None:
-    def letters(text: str, is_markup: bool) -> list[int]:
-        return [0] if is_markup else [ord(letter) for letter in text]
-
-    turns = [Turn("a", "x" * 10), Turn("b", "y" * 10), Turn("c", "z" * 10)]
-    whole = prompts.encode(prompts.build(turns), letters, 1000)
-    cut = prompts.encode(prompts.build(turns), letters, len(whole) - 1)
-    assert cut == prompts.encode(prompts.build(turns[1:]), letters, 1000)
+def test_the_oldest_turns_are_dropped_first(encoder: Encoder) -> None:
+    turns = [Turn("a", "x" * 10), Turn(None, "y" * 10), Turn("b", "z" * 10), Turn("c", "hm")]
+    for first in range(3):
+        whole = prompts.encode(prompts.build(turns[first:]), encoder, 1000)
+        cut = prompts.encode(prompts.build(turns), encoder, len(whole))
+        assert cut == whole
 
 
-def test_a_prompt_never_exceeds_its_limit(encode: prompts.Encode) -> None:
+def test_a_prompt_never_exceeds_its_limit(encoder: Encoder) -> None:
     prompt = prompts.build([Turn("a", "word " * 300)], [Turn("b", "old " * 300)])
     for limit in (10, 64, 300):
-        assert len(prompts.encode(prompt, encode, limit)) <= limit
+        assert len(prompts.encode(prompt, encoder, limit)) <= limit
 
 
-def test_a_reply_is_never_cut(encode: prompts.Encode) -> None:
-    assert prompts.encode_example([Turn("a", "hi")], "word " * 100, encode, 90) is None
+def test_an_example_never_exceeds_its_limit_and_its_reply_is_never_cut(encoder: Encoder) -> None:
+    assert prompts.encode_example([Turn("a", "hi")], "word " * 100, encoder, 90) is None
+    turns = [Turn("a", "hi " * 9), Turn(None, "yo " * 9), Turn("b", "so " * 9), Turn("c", "hm")]
+    for limit in range(60, 200, 7):
+        if example := prompts.encode_example(turns, "nope", encoder, limit):
+            assert len(example[0]) <= limit
 
 
-def test_a_growing_conversation_keeps_its_prefix(encode: prompts.Encode) -> None:
-    turns = [Turn("a", "hi"), Turn("b", "yo"), Turn(None, "sup"), Turn("a", "nm")]
-    shorter = prompts.encode(prompts.build(turns[:2]), encode, 1000)
-    longer = prompts.encode(prompts.build(turns), encode, 1000)
-    header = len(encode("<|im_start|>assistant\n", True))
-    assert longer[: len(shorter) - header] == shorter[:-header]
+def test_a_growing_conversation_keeps_its_prefix(encoder: Encoder) -> None:
+    turns = [Turn("a", "hi!"), Turn("b", "yo"), Turn(None, "sup"), Turn("a", "nm"), Turn("b", "?")]
+    header = len(encoder.token_ids(encoder.template.to_reply, True))
+    longest = prompts.encode(prompts.build(turns), encoder, 1000)
+    for length in range(1, len(turns)):
+        if turns[length - 1].name is not None:
+            shorter = prompts.encode(prompts.build(turns[:length]), encoder, 1000)
+            assert longest[: len(shorter) - header] == shorter[:-header]
 
 
 def test_discord_markup_is_readable() -> None:
@@ -118,6 +145,11 @@ def test_a_long_message_is_cut_as_context_and_never_as_a_reply() -> None:
         ("  lol  ", "lol"),
         ("yes<|im_end|>\n<|im_start|>user", "yes"),
         ("<|im_end|>", ""),
+        ("sure<end_of_turn>\n", "sure"),
+        ("[INST] hm [/INST]", ""),
+        ("<think>\nthey ask\n</think>\n\nlol", "lol"),
+        ("<think>\nthey ask", ""),
+        ("a <think> b", "a <think> b"),
         ("a" * 3000, "a" * 2000),
         ("LOOOL!!! 😂😂 <3", "LOOOL!!! 😂😂 <3"),
     ],

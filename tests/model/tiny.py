@@ -11,11 +11,21 @@ import numpy.typing as npt
 
 LAYERS, WIDTH, HIDDEN, HEADS, KV_HEADS, HEAD, WORDS = 2, 256, 512, 4, 2, 64, 4096
 Array = npt.NDArray[Any]
+_TEMPLATE = "tokenizer.chat_template"
 _VOCABULARY = ("tokenizer.", "general.license")
 
 
-def write(path: Path, vocabulary_of: Path, architecture: str = "llama", seed: int = 0) -> Path:
-    """Write the GGUF of a llama or qwen2 with random float16 matrices."""
+def write(
+    path: Path,
+    vocabulary_of: Path,
+    architecture: str = "llama",
+    seed: int = 0,
+    chat_template: str | None = None,
+) -> Path:
+    """Write the GGUF of a llama or qwen2 with random float16 matrices.
+
+    `chat_template` replaces the other model's; an empty one leaves it out.
+    """
     reader = gguf.GGUFReader(vocabulary_of)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name("tiny")
@@ -31,9 +41,13 @@ def write(path: Path, vocabulary_of: Path, architecture: str = "llama", seed: in
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     words = reader.fields["tokenizer.ggml.tokens"].contents(slice(WORDS))
     for field in reader.fields.values():
+        if chat_template is not None and field.name == _TEMPLATE:
+            continue
         if field.name.startswith(_VOCABULARY):
             of = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
             writer.add_key_value(field.name, _cut(field, words), field.types[0], sub_type=of)
+    if chat_template:
+        writer.add_chat_template(chat_template)
     writer.add_vocab_size(WORDS)
     for name, values in _tensors(WORDS, architecture, np.random.default_rng(seed)):
         writer.add_tensor(name, values)
