@@ -1,38 +1,56 @@
-"""Who is talking with whom: a channel's messages, cut into conversations."""
+"""Who is talking with whom: the messages of a channel, untangled into conversations.
 
-from collections.abc import Iterable, Iterator, Sequence
+A message belongs to the conversation of the message it answers: the one it replies to on Discord,
+else the one that `data/links.py` finds. Several conversations may go on in a channel at once.
+"""
 
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+
+from data.links import Ints, Linker
 from storage.messages import Message
 
-SILENCE_SECONDS = 30 * 60
+
+class Untangler:
+    """Untangles one channel after the other, in order and a block of messages at a time."""
+
+    def __init__(self) -> None:
+        self._linker = Linker()
+        self._ids, self._numbers = array("q"), array("q")
+        self._next = 0
+
+    def next_channel(self) -> None:
+        """Begin another channel; the conversations' numbers start at 0 again."""
+        self._linker.next_channel()
+        self._ids, self._numbers, self._next = array("q"), array("q"), 0
+
+    def feed(self, block: Sequence[Message]) -> tuple[Ints, Ints]:
+        """For each message what it answers (an id, 0: nothing) and its conversation's number.
+
+        A reply to a message that was not fed, because it was deleted or left out, begins a
+        conversation of its own.
+        """
+        targets = self._linker.link(block)
+        self._ids.extend(message.id for message in block)
+        known = np.frombuffer(self._ids, np.int64)
+        places = np.searchsorted(known, targets)
+        places[known[np.minimum(places, len(known) - 1)] != targets] = -1
+        del known  # an array that is looked at cannot grow
+        start = len(self._numbers)
+        for position, place in enumerate(places.tolist(), start):
+            if 0 <= place < position:
+                self._numbers.append(self._numbers[place])
+            else:
+                self._numbers.append(self._next)
+                self._next += 1
+        return np.where(places < 0, 0, targets), np.array(self._numbers[start:], np.int64)
 
 
-def split(
-    messages: Iterable[Message], silence_seconds: float = SILENCE_SECONDS
-) -> Iterator[list[Message]]:
-    """Cut messages, ordered by channel and time, where the channel changes or falls silent."""
-    conversation: list[Message] = []
-    for message in messages:
-        if conversation and _is_break(conversation[-1], message, silence_seconds):
-            yield conversation
-            conversation = []
-        conversation.append(message)
-    if conversation:
-        yield conversation
-
-
-def context(conversation: Sequence[Message], position: int, size: int) -> list[Message]:
-    """Up to `size` messages before `position`; the one it replies to is always among them."""
-    start = max(0, position - size)
-    before = list(conversation[start:position])
-    target = conversation[position].reply_to
-    if target is None or any(message.id == target for message in before):
-        return before
-    answered = [message for message in conversation[:start] if message.id == target]
-    return answered + before[len(answered) :]
-
-
-def _is_break(before: Message, after: Message, silence_seconds: float) -> bool:
-    if before.channel_id != after.channel_id:
-        return True
-    return after.sent_at - before.sent_at > silence_seconds and after.reply_to != before.id
+def latest(messages: Sequence[Message]) -> list[Message]:
+    """Those of a channel's messages, oldest first, that belong to the last one's conversation."""
+    if not messages:
+        return []
+    _, numbers = Untangler().feed(messages)
+    return [m for m, number in zip(messages, numbers, strict=True) if number == numbers[-1]]

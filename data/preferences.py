@@ -30,6 +30,7 @@ PERIOD_SECONDS = 30 * 86_400
 TAU_SECONDS = 3 * 3600  # two thirds of the reactions come within three hours
 PSEUDO_COUNT = 1.0
 LEAST_WEIGHT = 0.01
+LEAST_SURE = 0.1  # weight of a pair worth learning from: in a quiet place one like says little
 
 CANNED = {
     "formal": (

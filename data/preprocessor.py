@@ -1,219 +1,221 @@
-"""From stored messages to training examples, and the files that hold them.
+"""From stored messages to training examples.
 
-Nothing is normalised: typos, caps, repeats and one-letter replies are the personality. Left out are
-only bots, webhooks, notices, excluded people, and messages that are nothing but links.
-
-Held out is the newest tenth of each channel's conversations, never trained on. Active members weigh
-more because they wrote more, but nobody more than `AUTHOR_SHARE` of the examples: the surplus of
-the most active is thinned evenly over time.
+Nothing is normalised: typos, caps, repeats and one-letter replies are the personality. What is not
+learned from at all, `data/selection.py` says; who talks with whom, `data/conversations.py`; which
+bursts are learned and which held out, `data/plan.py`; how they look, `data/examples.py`.
 """
 
-import collections
 import dataclasses
 import hashlib
-import json
-import math
-import os
 import random
-import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from bot.config import UserError
-from data import conversations, privacy
-from model import prompts
+from data import plan, preferences, privacy
+from data.duplicates import Duplicates
+from data.examples import REMEMBERED, Example, Renderer
+from data.links import Flags, Ints
+from data.plan import HELD_OUT, LEARNED, ChannelPlan
+from data.preferences import Exposure
+from data.selection import Selection
+from data.training_files import TrainingFiles
 from storage import messages
-from storage.database import excluded_users
 from storage.messages import Message
 
-WINDOW = (5, 10)  # messages in a window, the reply included
-PAIR_SHARE = 0.2  # of the examples see one message only
-HELD_OUT = 0.1
-AUTHOR_SHARE = 0.15
 SMALLEST = 50  # examples: below this there is nothing to learn from
+REJECTED = ("model", "sibling", *preferences.CANNED)
+SIBLING_SECONDS = 86_400
 
-_LINK = re.compile(r"<?https?://\S+>?")
+OnProgress = Callable[[int, int], None]
+"""`on_progress(done, total)`, in messages; every message is read twice."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Example:
-    """A reply and what it answers: `turns` is the context, oldest first."""
+class Settings:
+    """How examples are made; the manifest records it."""
 
-    turns: tuple[prompts.Turn, ...]
-    reply: str
-    channel_id: int
-    message_id: int
-    author_id: int
-    context_ids: tuple[int, ...]
-    reactions: int
+    seed: int = 0
+    window: tuple[int, int] = (5, 10)  # messages shown, the burst counted as one
+    pair_share: float = 0.2  # of the examples show one message only
+    held_out: float = 0.1  # of each channel's messages, the newest
+    author_share: float = 0.15  # of what is learned, at most, by one author
+    masks_secrets: bool = True
+    rejected: str = "model"  # the other side of a preference: one of `REJECTED`
+
+    def __post_init__(self) -> None:
+        low, high = self.window
+        for is_right, rule in (
+            (2 <= low <= high <= REMEMBERED, f"--window must lie within 2 and {REMEMBERED}"),
+            (0 <= self.pair_share <= 1, "--pair-share must be from 0 to 1"),
+            (0 < self.held_out < 1, "--held-out must be between 0 and 1"),
+            (0 < self.author_share <= 1, "--author-share must be above 0 and at most 1"),
+            (self.rejected in REJECTED, f"--rejected must be one of: {', '.join(REJECTED)}"),
+        ):
+            if not is_right:
+                raise UserError(f"{rule}.")
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What `prepare` wrote."""
+    """What `prepare` wrote, and what it did not."""
 
+    messages: int
+    conversations: int
+    people: int
     train: int
     valid: int
     preferences: int
     left_out: dict[str, int]
+    thinned: int
+    near_duplicates: int
+    masked: dict[str, int]
 
 
-def prepare(connection: sqlite3.Connection, folder: Path, seed: int = 0) -> Summary:
-    """Write train, valid and preferences files and the manifest into `folder`.
+def prepare(
+    connection: sqlite3.Connection,
+    folder: Path,
+    settings: Settings | None = None,
+    on_progress: OnProgress = lambda *_: None,
+) -> Summary:
+    """Write the files of `data/training_files.py` into `folder`.
 
-    Raises `UserError` when the history is too small to learn from.
+    Raises `UserError` when the history is too small to learn from; the files of the last run then
+    stay as they are.
     """
-    left_out: collections.Counter[str] = collections.Counter()
-    excluded = excluded_users(connection)
-    names = messages.names(connection)
-    kept = _trainable(messages.history(connection), excluded, left_out)
-    talks = list(conversations.split(kept))
-    learned, held_out = _split_by_time(talks)
-    train = _cap_authors(list(_examples(learned, names, random.Random(seed))))
-    valid = list(_examples(held_out, names, random.Random(seed + 1)))
-    if len(train) < SMALLEST or not valid:
-        raise UserError(
-            f"Only {len(train)} examples to learn from; at least {SMALLEST} are needed. "
-            "Fetch more history first: python scripts/1_fetch_all_history.py"
+    settings = settings or Settings()
+    total = messages.count(connection)
+    history = _counted(messages.history(connection), lambda done: on_progress(done, 2 * total))
+    selection = Selection(privacy.audience(connection), messages.own(connection))
+    plans, left_out = plan.read(history, selection.reason_to_leave_out, settings.held_out)
+    plan.choose_sizes(plans, settings.window, settings.pair_share, settings.seed)
+    thinned = plan.cap_authors(plans, settings.author_share)
+    _refuse_too_little(plans, left_out)
+    files = TrainingFiles(folder)
+    try:
+        writer = _Writer(connection, settings, files)
+        writer.write(plans, lambda done: on_progress(total + done, 2 * total))
+        summary = _summary(plans, left_out, thinned, writer)
+        hashes = [hashlib.sha256(b"%d" % i).hexdigest()[:16] for i in writer.used(plans)]
+        files.finish(
+            {
+                **dataclasses.asdict(summary),
+                "made_at": time.time(),
+                "settings": dataclasses.asdict(settings),
+                "message_hashes": hashes,
+            }
         )
-    preferred = [example for example in train if example.reactions]
-    _write(folder / "train.jsonl", map(_row, train))
-    _write(folder / "valid.jsonl", map(_row, valid))
-    _write(folder / "preferences.jsonl", map(_preference, preferred))
-    summary = Summary(len(train), len(valid), len(preferred), dict(left_out))
-    _write_manifest(folder, summary, train, valid, seed)
+    finally:
+        files.close()
     return summary
 
 
-def reason_to_leave_out(message: Message, excluded: frozenset[int]) -> str | None:
-    """Why a message is not learned from, None for one that is."""
-    if message.author_kind != "member":
-        return message.author_kind
-    if message.author_id in excluded:
-        return "excluded person"
-    if not privacy.is_allowed(message, excluded):
-        return "notice"
-    if not message.content.strip():
-        return "no text"
-    if not _LINK.sub("", message.content).strip():
-        return "only links"
-    return None
+def _counted(history: Iterable[Message], on_progress: Callable[[int], None]) -> Iterator[Message]:
+    for done, message in enumerate(history):
+        if done % 1000 == 0:
+            on_progress(done)
+        yield message
 
 
-def _trainable(
-    history: Iterable[Message], excluded: frozenset[int], left_out: collections.Counter[str]
-) -> Iterator[Message]:
-    for message in history:
-        reason = reason_to_leave_out(message, excluded)
-        if reason is None:
-            yield message
-        else:
-            left_out[reason] += 1
+def _refuse_too_little(plans: Sequence[ChannelPlan], left_out: Counter[str]) -> None:
+    learned, held_out = (sum(int((p.side == s).sum()) for p in plans) for s in (LEARNED, HELD_OUT))
+    if learned >= SMALLEST and held_out:
+        return
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in left_out.most_common())
+    raise UserError(
+        f"Only {learned} examples to learn from and {held_out} to hold out; at least {SMALLEST} "
+        f"and 1 are needed. {f'Messages left out: {reasons}. ' if reasons else ''}"
+        "Fetch more history first: python scripts/1_fetch_all_history.py"
+    )
 
 
-def _split_by_time(
-    talks: Sequence[list[Message]],
-) -> tuple[list[list[Message]], list[list[Message]]]:
-    """Hold out each channel's newest conversations, up to `HELD_OUT` of its messages.
-
-    A newest conversation that is longer than that is cut in two, its end held out.
-    """
-    by_channel: dict[int, list[list[Message]]] = {}
-    for talk in talks:
-        by_channel.setdefault(talk[0].channel_id, []).append(talk)
-    learned: list[list[Message]] = []
-    held_out: list[list[Message]] = []
-    for own in by_channel.values():
-        room = int(HELD_OUT * sum(map(len, own)))
-        if 0 < room < len(own[-1]):
-            own[-1:] = [own[-1][:-room], own[-1][-room:]]
-        for talk in reversed(own):
-            room -= len(talk)
-            (held_out if room >= 0 else learned).append(talk)
-    return learned, held_out
+def _summary(
+    plans: Sequence[ChannelPlan], left_out: Counter[str], thinned: int, writer: "_Writer"
+) -> Summary:
+    return Summary(
+        messages=sum(len(p.ids) for p in plans),
+        conversations=sum(len(np.unique(p.conversations)) for p in plans),
+        people=len(np.unique(np.concatenate([p.authors for p in plans]))),
+        train=writer.files.rows["train"],
+        valid=writer.files.rows["valid"],
+        preferences=writer.files.rows["preferences"],
+        left_out=dict(left_out),
+        thinned=thinned,
+        near_duplicates=writer.near_duplicates,
+        masked=dict(writer.renderer.masked),
+    )
 
 
-def _examples(
-    talks: Iterable[Sequence[Message]], names: Mapping[int, str], dice: random.Random
-) -> Iterator[Example]:
-    """One example for each message that answers somebody else's."""
-    for talk in talks:
-        for position in range(1, len(talk)):
-            reply, before = talk[position], talk[position - 1]
-            if reply.author_id == before.author_id:
+class _Writer:
+    """Writes the planned examples, and notes which messages they show."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, settings: Settings, files: TrainingFiles
+    ) -> None:
+        self._connection, self._rejected, self.files = connection, settings.rejected, files
+        self.renderer = Renderer(messages.names(connection), settings.masks_secrets)
+        self._exposure = Exposure.fit(connection)
+        self._dice = random.Random(settings.seed)
+        self._held_out = Duplicates()
+        self._shown: dict[int, Flags] = {}
+        self.near_duplicates = 0
+
+    def write(self, plans: Sequence[ChannelPlan], on_progress: Callable[[int], None]) -> None:
+        """What is held out comes first: nothing nearly the same is learned then."""
+        done = 0
+        for side in (HELD_OUT, LEARNED):
+            for channel in plans:
+                ids = (
+                    channel.ids[channel.line :] if side == HELD_OUT else channel.ids[: channel.line]
+                )
+                if len(ids):
+                    self._write_channel(channel, side, ids, done, on_progress)
+                    done += len(ids)
+
+    def used(self, plans: Iterable[ChannelPlan]) -> Iterator[int]:
+        """The ids of all messages that the files show, in reply or context."""
+        for channel in plans:
+            if channel.channel_id in self._shown:
+                yield from channel.ids[self._shown[channel.channel_id]].tolist()
+
+    def _write_channel(
+        self,
+        channel: ChannelPlan,
+        side: int,
+        ids: Ints,
+        done: int,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        rows = messages.history(self._connection, channel.channel_id, int(ids[0]), int(ids[-1]))
+        rows = _counted(rows, lambda more: on_progress(done + more))
+        shown = self._shown.setdefault(channel.channel_id, np.zeros(len(channel.ids), np.bool_))
+        for example in self.renderer.examples(channel, side, rows):
+            if side == HELD_OUT:
+                self._held_out.add(example.text)
+            elif self._held_out.has_one_like(example.text):
+                self.near_duplicates += 1
                 continue
-            size = 1 if dice.random() < PAIR_SHARE else dice.randint(*WINDOW) - 1
-            context = conversations.context(talk, position, size)
-            yield Example(
-                turns=tuple(prompts.turn(m, names, persona_id=reply.author_id) for m in context),
-                reply=prompts.readable(reply.content, names),
-                channel_id=reply.channel_id,
-                message_id=reply.id,
-                author_id=reply.author_id,
-                context_ids=tuple(message.id for message in context),
-                reactions=sum(reply.reactions.values()),
-            )
+            for said in (*example.context, *example.reply):
+                shown[said.position] = True
+            self._write_example(example, "valid" if side == HELD_OUT else "train")
 
-
-def _cap_authors(examples: list[Example]) -> list[Example]:
-    """Thin out whoever wrote more than `AUTHOR_SHARE` of the examples, evenly over time."""
-    cap = max(SMALLEST, math.ceil(AUTHOR_SHARE * len(examples)))
-    totals = collections.Counter(example.author_id for example in examples)
-    seen: collections.Counter[int] = collections.Counter()
-    kept = []
-    for example in examples:
-        number, total = seen[example.author_id], totals[example.author_id]
-        seen[example.author_id] += 1
-        if total <= cap or number * cap // total != (number + 1) * cap // total:
-            kept.append(example)
-    return kept
-
-
-def _row(example: Example) -> dict[str, Any]:
-    row = dataclasses.asdict(example)
-    del row["reactions"]
-    return row
-
-
-def _preference(example: Example) -> dict[str, Any]:
-    """A reply that others reacted to; script 3 fills in the rejected side with the model's own."""
-    row = _row(example)
-    chosen = row.pop("reply")
-    return {**row, "chosen": chosen, "rejected": None, "weight": math.log1p(example.reactions)}
-
-
-def _write_manifest(
-    folder: Path, summary: Summary, train: list[Example], valid: list[Example], seed: int
-) -> None:
-    used = sorted({i for e in (*train, *valid) for i in (e.message_id, *e.context_ids)})
-    hashes = [hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in used]
-    manifest = {
-        **dataclasses.asdict(summary),
-        "data_hash": hashlib.sha256("\n".join(hashes).encode()).hexdigest(),
-        "made_at": time.time(),
-        "settings": {
-            "seed": seed,
-            "window": WINDOW,
-            "pair_share": PAIR_SHARE,
-            "held_out": HELD_OUT,
-            "author_share": AUTHOR_SHARE,
-            "silence_seconds": conversations.SILENCE_SECONDS,
-        },
-        "message_hashes": hashes,
-    }
-    _write(folder / "manifest.json", [manifest])
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """JSON lines, readable by the owner only; put in place when complete."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_suffix(".partial")
-    with os.fdopen(
-        os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+    def _write_example(self, example: Example, name: str) -> None:
+        """An example; and a preference, if people liked it beyond what is usual there."""
+        row = self.renderer.row(example)
+        self.files.write(name, row)
+        reacted = [said.message for said in example.reply if said.message.reactions]
+        if not reacted:
+            return
+        judged = max(map(self._exposure.judge, reacted), key=lambda judged: judged.score)
+        if judged.score > 0 and judged.weight >= preferences.LEAST_SURE:
+            pair = preferences.row(judged, row)
+            if self._rejected != "model":
+                pair["rejected"] = preferences.alternatives(
+                    example.text, self._dice, self._rejected
+                )
+            self.files.write("preferences" if name == "train" else "valid_preferences", pair)

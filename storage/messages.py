@@ -200,9 +200,31 @@ def by_ids(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
     return [found[i] for i in ids if i in found]
 
 
-def history(connection: sqlite3.Connection) -> Iterator[Message]:
-    """Every message that was not deleted, channel by channel, oldest first."""
-    return _read(connection, "WHERE m.deleted_at IS NULL ORDER BY m.channel_id, m.message_id", ())
+def history(
+    connection: sqlite3.Connection,
+    channel_id: int | None = None,
+    first: int = 0,
+    last: int = 2**63 - 1,
+) -> Iterator[Message]:
+    """Every message that was not deleted, channel by channel, oldest first.
+
+    Of one channel only, and only from id `first` to id `last`, where these are given.
+    """
+    if channel_id is None:
+        return _read(
+            connection, "WHERE m.deleted_at IS NULL ORDER BY m.channel_id, m.message_id", ()
+        )
+    return _read(
+        connection,
+        "WHERE m.channel_id = ? AND m.message_id BETWEEN ? AND ? AND m.deleted_at IS NULL"
+        " ORDER BY m.message_id",
+        (channel_id, first, last),
+    )
+
+
+def own(connection: sqlite3.Connection) -> Iterator[Message]:
+    """Every message of the bot's that was not deleted."""
+    return _read(connection, "WHERE m.author_kind = 'self' AND m.deleted_at IS NULL", ())
 
 
 def names(connection: sqlite3.Connection, ids: Iterable[int] | None = None) -> dict[int, str]:
