@@ -314,27 +314,11 @@ def _read(
         values,
     )
     for row in rows:
-        (
-            message_id,
-            channel_id,
-            author_id,
-            name,
-            content,
-            author_kind,
-            kind,
-            reply_to,
-        ) = row[:8]
+        mentions, attachments, edited_at, reactions = row[8:]
         yield Message(
-            message_id,
-            channel_id,
-            author_id,
-            name,
-            content,
-            author_kind,
-            kind,
-            reply_to,
-            mentions=tuple(json.loads(row[8])),
-            attachments=tuple((file, file_type) for file, file_type in json.loads(row[9])),
-            edited_at=row[10],
-            reactions=json.loads(row[11]),
+            *row[:8],
+            mentions=() if mentions == "[]" else tuple(json.loads(mentions)),  # as most are
+            attachments=() if attachments == "[]" else tuple(map(tuple, json.loads(attachments))),
+            reactions={} if reactions == "{}" else json.loads(reactions),
+            edited_at=edited_at,
         )
