@@ -5,6 +5,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from storage.database import excluded_users
 
@@ -314,11 +315,14 @@ def _read(
         values,
     )
     for row in rows:
-        mentions, attachments, edited_at, reactions = row[8:]
-        yield Message(
-            *row[:8],
-            mentions=() if mentions == "[]" else tuple(json.loads(mentions)),  # as most are
-            attachments=() if attachments == "[]" else tuple(map(tuple, json.loads(attachments))),
-            reactions={} if reactions == "{}" else json.loads(reactions),
-            edited_at=edited_at,
-        )
+        yield Message(*row[:8], *_parsed(*row[8:]))
+
+
+def _parsed(mentions: str, attachments: str, edited_at: float | None, reactions: str) -> Any:
+    """The last fields of a message; most messages have nothing there that needs reading."""
+    return (
+        () if mentions == "[]" else tuple(json.loads(mentions)),
+        () if attachments == "[]" else tuple(map(tuple, json.loads(attachments))),
+        {} if reactions == "{}" else json.loads(reactions),
+        edited_at,
+    )
