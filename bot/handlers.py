@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 RECENT = 9  # messages shown to the model, as in the longest windows it is trained on
 RECALLED = 3
+PAUSE_SECONDS = 0.7  # between the messages of a burst
 NOBODY = discord.AllowedMentions.none()
 
 
@@ -30,10 +31,15 @@ class Handler:
     """Answers messages. Nothing it sends can ping anybody."""
 
     def __init__(
-        self, connection: sqlite3.Connection, engine: Engine, recall: Recall, own_id: int
+        self,
+        connection: sqlite3.Connection,
+        engine: Engine,
+        recall: Recall,
+        own_id: int,
+        pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         self._connection, self._engine, self._recall = connection, engine, recall
-        self._own_id = own_id
+        self._own_id, self._pause_seconds = own_id, pause_seconds
         self._turns: dict[int, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self.in_flight = 0
 
@@ -69,16 +75,18 @@ class Handler:
         started = time.monotonic()
         async with incoming.channel.typing():
             try:
-                text = await self._generate(message)
+                burst = prompts.split(await self._generate(message))
             except EngineError as error:
                 log.error("no reply to %d: %s", message.id, error)
                 return
-            if not text:
+            if not burst:
                 log.warning("no reply to %d: the model said nothing", message.id)
                 return
-            sent = await self._send(incoming, text, reason)
-        if sent:
-            self._record_reply(sent, message, time.monotonic() - started)
+            first, *rest = burst
+            sent = await self._send(incoming, first, is_reply=reason.is_addressed)
+            if sent:
+                self._record_reply(sent, message, time.monotonic() - started)
+                await self._go_on(incoming, rest)
 
     async def _generate(self, message: Message) -> str:
         recent = [m for m in self._recent(message) if m.id <= message.id]
@@ -95,11 +103,18 @@ class Handler:
         async with contextlib.aclosing(pieces):
             return prompts.clean("".join([piece async for piece in pieces]))
 
+    async def _go_on(self, incoming: discord.Message, burst: list[str]) -> None:
+        """Say the rest of a burst, a message at a time."""
+        for text in burst:
+            await asyncio.sleep(self._pause_seconds)
+            if sent := await self._send(incoming, text, is_reply=False):
+                self.record(discord_api.to_message(sent, self._own_id))
+
     async def _send(
-        self, incoming: discord.Message, text: str, reason: Reason
+        self, incoming: discord.Message, text: str, is_reply: bool
     ) -> discord.Message | None:
         try:
-            if reason.is_addressed:
+            if is_reply:
                 return await incoming.reply(text, mention_author=False, allowed_mentions=NOBODY)
             return await incoming.channel.send(text, allowed_mentions=NOBODY)
         except discord.HTTPException as error:

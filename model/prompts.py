@@ -16,6 +16,7 @@ from storage.messages import Message
 SYSTEM = "You're a regular on this Discord server. Chat naturally."
 DISCORD_LIMIT = 2000
 LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
+LONGEST_BURST = 4  # messages that one reply is sent as
 
 _MENTION = re.compile(r"<@!?(\d+)>")
 _EMOJI = re.compile(r"<a?(:\w+:)\d+>")
@@ -163,6 +164,23 @@ def turn(message: Message, names: Mapping[int, str], persona_id: int | None) -> 
 def join(texts: Iterable[str]) -> str:
     """The messages of a burst as one text."""
     return "\n".join(texts)
+
+
+def split(text: str) -> list[str]:
+    """The messages of a reply, as `join` would take them: a line each, a code fence whole.
+
+    At most `LONGEST_BURST`; the lines that are left stay with the last.
+    """
+    said: list[str] = []
+    is_fenced = False
+    for line in text.splitlines():
+        if is_fenced:
+            said[-1] += f"\n{line}"
+        elif line.strip():
+            said.append(line)
+        is_fenced ^= line.count("```") % 2 == 1
+    last = LONGEST_BURST - 1
+    return said[:last] + ([join(said[last:])] if said[last:] else [])
 
 
 def context_text(text: str, names: Mapping[int, str]) -> str:

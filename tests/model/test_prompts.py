@@ -140,6 +140,31 @@ def test_a_long_message_is_cut_as_context_and_never_as_a_reply() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reply", "burst"),
+    [
+        ("lol", ["lol"]),
+        ("lol\n\n  \nno way\r\nok", ["lol", "no way", "ok"]),
+        ("1\n2\n3\n4\n5\n6", ["1", "2", "3", "4\n5\n6"]),
+        ("try\n```py\na = 1\n\nb\n```\nok?", ["try", "```py\na = 1\n\nb\n```", "ok?"]),
+        ("a ```b``` c\nd", ["a ```b``` c", "d"]),
+        ("```\nnever\nclosed", ["```\nnever\nclosed"]),
+        ("\n \n", []),
+        ("", []),
+    ],
+)
+def test_each_line_of_a_reply_is_a_message(reply: str, burst: list[str]) -> None:
+    assert prompts.split(reply) == burst
+
+
+def test_what_is_split_joins_to_the_same() -> None:
+    dice = random.Random(5)
+    for _ in range(300):
+        lines = [dice.choice(["lol", "```", "```py\nx", " hm"]) for _ in range(dice.randrange(9))]
+        assert prompts.join(prompts.split(prompts.join(lines))) == prompts.join(lines)
+        assert len(prompts.split(prompts.join(lines))) <= prompts.LONGEST_BURST
+
+
+@pytest.mark.parametrize(
     ("raw", "cleaned"),
     [
         ("  lol  ", "lol"),

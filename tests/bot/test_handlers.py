@@ -1,0 +1,95 @@
+"""What the handler sends, on a real client in the sandbox; only the model's words are scripted."""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.handlers import Handler
+from bot.recall import Recall
+from data.discord_api import use
+from model.inference import Engine, Sampling
+from model.prompts import Prompt, Turn
+from sandbox.server import Sandbox
+from sandbox.world import Place, Post, World
+from storage import database, messages
+from tests.sandbox.conftest import ALICE, Client, online
+from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
+
+
+class Scripted(Engine):
+    """Says what it is told to, and keeps the prompts it was given."""
+
+    def __init__(self, says: Sequence[str]) -> None:
+        super().__init__(Path("scripted.gguf"))
+        self.prompts: list[Prompt] = []
+        self._says = list(says)
+
+    async def reply(
+        self, prompt: Prompt, sampling: Sampling, channel_id: int
+    ) -> AsyncGenerator[str, None]:
+        self.prompts.append(prompt)
+        yield self._says.pop(0)
+
+
+class Talk:
+    """A channel in which a member and the bot talk."""
+
+    def __init__(self, folder: Path, sandbox: Sandbox, client: Client, engine: Scripted) -> None:
+        self.database = database.connect(folder / "bot.sqlite3")
+        self.engine, self._sandbox, self._client = engine, sandbox, client
+        self.place: Place = next(iter(sandbox.world.places.values()))
+        recall = Recall(engine, folder / "bot.sqlite3", folder)
+        own_id = sandbox.world.bot_id
+        self._handler = Handler(self.database, engine, recall, own_id, pause_seconds=0)
+
+    async def say(self, text: str) -> list[Post]:
+        """A member addresses the bot; what it says to that."""
+        post = await self._sandbox.say(
+            self.place.id, ALICE, f"<@{self._sandbox.world.bot_id}> {text}"
+        )
+        await self._client.sees(lambda: any(m.id == post.id for m in self._client.of("message")))
+        (incoming,) = [m for m in self._client.of("message") if m.id == post.id]
+        await self._handler.handle(incoming)
+        return [p for p in self.place.posts if p.id > post.id]
+
+
+@contextlib.asynccontextmanager
+async def talking(folder: Path, *says: str) -> AsyncIterator[Talk]:
+    world = World("Test server")
+    world.add_place("general")
+    world.add_person(ALICE, "amber")
+    async with Sandbox(world, has_rate_limits=False) as sandbox:
+        use(sandbox.api)
+        async with online(sandbox) as client:
+            yield Talk(folder, sandbox, client, Scripted(says))
+
+
+async def test_a_reply_of_several_lines_is_sent_as_a_burst(tmp_path: Path) -> None:
+    async with talking(tmp_path, "lol\nno way\n```\na\nb\n```", "sup") as talk:
+        said = await talk.say("guess what")
+        assert [post.content for post in said] == ["lol", "no way", "```\na\nb\n```"]
+        asked = said[0].reply_to
+        assert asked and [post.reply_to for post in said[1:]] == [None, None]
+        stored = messages.recent(talk.database, talk.place.id, 10)[1:]
+        assert [(m.id, m.author_kind) for m in stored] == [(post.id, "self") for post in said]
+        answer = messages.reply_for(talk.database, asked)
+        assert answer and answer.id == said[0].id
+
+        await talk.say("and?")
+        guess, burst, _ = talk.engine.prompts[-1].turns
+        assert burst == Turn(None, "lol\nno way\n```\na\nb\n```")
+        assert guess.name == "amber"
+
+
+async def test_a_long_burst_stays_within_four_messages(tmp_path: Path) -> None:
+    async with talking(tmp_path, "\n".join("abcdef")) as talk:
+        said = await talk.say("spell it")
+        assert [post.content for post in said] == ["a", "b", "c", "d\ne\nf"]
+
+
+@pytest.mark.parametrize("nothing", ["", "<|im_end|>", " \n\n "])
+async def test_nothing_to_say_is_not_sent(tmp_path: Path, nothing: str) -> None:
+    async with talking(tmp_path, nothing) as talk:
+        assert not await talk.say("hello?")
