@@ -104,11 +104,13 @@ class Handler:
             return prompts.clean("".join([piece async for piece in pieces]))
 
     async def _go_on(self, incoming: discord.Message, burst: list[str]) -> None:
-        """Say the rest of a burst, a message at a time."""
+        """Say the rest of a burst, a message at a time, until one cannot be sent."""
         for text in burst:
             await asyncio.sleep(self._pause_seconds)
-            if sent := await self._send(incoming, text, is_reply=False):
-                self.record(discord_api.to_message(sent, self._own_id))
+            sent = await self._send(incoming, text, is_reply=False)
+            if sent is None:
+                return
+            self.record(discord_api.to_message(sent, self._own_id))
 
     async def _send(
         self, incoming: discord.Message, text: str, is_reply: bool
