@@ -99,9 +99,9 @@ def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
         "DELETE FROM embeddings WHERE message_id = ?",
         [(message.id,) for message in kept if message.edited_at is not None],
     )
-    connection.executemany(
-        "DELETE FROM reactions WHERE message_id = ?",
-        [(message.id,) for message in kept],
+    connection.execute(
+        "DELETE FROM reactions WHERE message_id IN (SELECT value FROM json_each(?))",
+        (json.dumps([message.id for message in kept]),),
     )
     connection.executemany(
         "INSERT INTO reactions SELECT message_id, ?, ? FROM messages"
@@ -298,7 +298,8 @@ def count(connection: sqlite3.Connection, since: float = 0.0) -> int:
 
 
 def _row(m: Message) -> tuple[object, ...]:
-    mentions, attachments = json.dumps(m.mentions), json.dumps(m.attachments)
+    mentions = json.dumps(m.mentions) if m.mentions else "[]"  # as most are
+    attachments = json.dumps(m.attachments) if m.attachments else "[]"
     place = (m.id, m.channel_id, m.author_id, m.author_kind, m.kind)
     return (*place, m.content, m.reply_to, mentions, attachments, m.edited_at)
 
