@@ -1,11 +1,10 @@
 """Texts that are nearly the same, so that nothing held out was learned under another name."""
 
-import re
 from collections import Counter
+from itertools import chain
 
 SHORTEST = 40  # characters: "gm" and "lol" are nobody's copy
 ALIKE = 0.7  # Jaccard index of the texts' sets of three words in a row
-_WORD = re.compile(r"\w+")
 
 
 class Duplicates:
@@ -16,9 +15,9 @@ class Duplicates:
         self._holders: dict[int, list[int]] = {}  # hash of three words -> numbers of texts
 
     def add(self, text: str) -> None:
-        """Remember a text, unless it is too short to be told from anybody's."""
+        """Remember a text, unless it is too short to be told from anybody's, or known."""
         shingles = _shingles(text)
-        if not shingles:
+        if not shingles or self.has_one_like(text):
             return
         for shingle in shingles:
             self._holders.setdefault(shingle, []).append(len(self._sizes))
@@ -26,10 +25,11 @@ class Duplicates:
 
     def has_one_like(self, text: str) -> bool:
         """Whether a remembered text has a Jaccard index of at least `ALIKE` with this one."""
-        if len(text) < SHORTEST:
-            return False
         shingles = _shingles(text)
-        shared = Counter(number for s in shingles for number in self._holders.get(s, ()))
+        known = [self._holders[shingle] for shingle in shingles if shingle in self._holders]
+        if len(known) < ALIKE * len(shingles) or not known:
+            return False
+        shared = Counter(chain.from_iterable(known))
         return any(
             count >= ALIKE * (len(shingles) + self._sizes[number] - count)
             for number, count in shared.items()
@@ -37,7 +37,9 @@ class Duplicates:
 
 
 def _shingles(text: str) -> set[int]:
-    words = _WORD.findall(text.lower()) if len(text) >= SHORTEST else []
+    if len(text) < SHORTEST:
+        return set()
+    words = text.lower().split()
     if len(words) < 3:
-        return {hash(text.lower())} if len(text) >= SHORTEST else set()
-    return {hash(three) for three in zip(words, words[1:], words[2:], strict=False)}
+        return {hash(text.lower())}
+    return set(map(hash, zip(words, words[1:], words[2:], strict=False)))

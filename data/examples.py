@@ -6,40 +6,43 @@ Every message is read a second time here; of each conversation only the end is h
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from data import secrets
 from data.plan import LONGEST_BURST, ChannelPlan
 from model import prompts
-from storage.messages import Message
+from storage.messages import snowflake_time
 
 REMEMBERED = 40  # messages of a conversation among which a reply's target is looked for
 
+Stored = tuple[int, int, str, int]
+"""A message as `storage.messages.texts` gives it."""
 
-@dataclass(frozen=True)
-class Said:
+
+class Said(NamedTuple):  # one for each of a million messages: faster than a dataclass
     """A message as the model is shown it; `position` is its place in the channel's plan."""
 
     position: int
+    id: int
+    author_id: int
     text: str
-    message: Message
+    has_reactions: int
 
 
 @dataclass(frozen=True)
 class Example:
-    """A burst, and the messages that it answers, oldest first."""
+    """A burst in a channel, and the messages that it answers, oldest first."""
 
+    channel_id: int
     context: Sequence[Said]
     reply: Sequence[Said]
 
     @property
     def text(self) -> str:
         """The reply's text."""
-        return prompts.join(said.text for said in self.reply)
+        return prompts.join([said.text for said in self.reply])
 
 
 class Renderer:
@@ -52,7 +55,7 @@ class Renderer:
         self.masked: Counter[str] = Counter()
 
     def examples(
-        self, plan: ChannelPlan, side: int, messages: Iterable[Message]
+        self, plan: ChannelPlan, side: int, messages: Iterable[Stored]
     ) -> Iterator[Example]:
         """The examples of one side of a channel; `messages` holds at least all they need."""
         chosen = np.flatnonzero(plan.side == side)
@@ -62,7 +65,9 @@ class Renderer:
         talks: dict[int, list[Said]] = {}
         for said in self._said(plan, messages):
             number = numbers[said.position]
-            talk = talks.setdefault(number, [])
+            talk = talks.get(number)
+            if talk is None:
+                talk = talks[number] = []
             talk.append(said)
             burst = bursts.get(said.position)
             if burst is not None:
@@ -74,63 +79,67 @@ class Renderer:
 
     def row(self, example: Example) -> dict[str, Any]:
         """An example as a line of `train.jsonl`. Hour and weekday (0: Monday) are UTC."""
-        reply = [said.message for said in example.reply]
-        first = reply[0]
-        sent_at = int(first.sent_at)
+        first = example.reply[0]
+        sent_at = int(snowflake_time(first.id))
         return {
             "turns": self._turns(example.context, first.author_id),
             "reply": [said.text for said in example.reply],
-            "channel_id": first.channel_id,
+            "channel_id": example.channel_id,
             "message_id": first.id,
             "author_id": first.author_id,
-            "reply_ids": [message.id for message in reply],
-            "context_ids": [said.message.id for said in example.context],
+            "reply_ids": [said.id for said in example.reply],
+            "context_ids": [said.id for said in example.context],
             "sent_at": sent_at,
             "hour": sent_at // 3600 % 24,
             "weekday": (sent_at // 86_400 + 3) % 7,  # 1 January 1970 was a Thursday
         }
 
-    def _said(self, plan: ChannelPlan, messages: Iterable[Message]) -> Iterator[Said]:
-        """Those messages that the plan counts, in its order."""
-        ids = plan.ids.tolist()
-        position = -1
-        for message in messages:
-            if position < 0:
-                position = int(np.searchsorted(plan.ids, message.id))
-            if position == len(ids):
-                return
-            if message.id == ids[position]:
-                yield Said(position, self.text(message), message)
-                position += 1
-
-    def text(self, message: Message) -> str:
-        """A message as members read it, its secrets masked."""
-        text = message.content
+    def text(self, content: str) -> str:
+        """A message's text as members read it, its secrets masked."""
         if self._masks_secrets:
-            text, found = secrets.mask(text)
+            content, found = secrets.mask(content)
             if found:
                 self.masked.update(found)
-        return prompts.readable(text, self._names) if "<" in text else text
+        return prompts.readable(content, self._names) if "<" in content else content
+
+    def _said(self, plan: ChannelPlan, messages: Iterable[Stored]) -> Iterator[Said]:
+        """Those messages that the plan counts, in its order."""
+        position, ids = -1, [*plan.ids.tolist(), 0]
+        for message_id, author_id, content, has_reactions in messages:
+            if position < 0:
+                position = int(np.searchsorted(plan.ids, message_id))
+            if message_id == ids[position]:
+                yield Said(position, message_id, author_id, self.text(content), has_reactions)
+                position += 1
 
     def _turns(self, context: Sequence[Said], persona: int) -> list[dict[str, str | None]]:
         """Consecutive messages by one author are one turn; the persona's have no name."""
-        turns = []
-        for author, burst in groupby(context, attrgetter("message.author_id")):
-            name = None if author == persona else self._clean_names.get(author, "someone")
-            text = prompts.join(said.text[: prompts.LONGEST_MESSAGE] for said in burst)
-            turns.append({"name": name, "text": text})
+        turns: list[dict[str, str | None]] = []
+        speaker = context[0].author_id
+        said: list[str] = []
+        for _, _, author, text, _ in (*context, _END):
+            if author != speaker:
+                name = None if speaker == persona else self._clean_names.get(speaker, "someone")
+                turns.append({"name": name, "text": prompts.join(said)})
+                speaker, said = author, []
+            said.append(text[: prompts.LONGEST_MESSAGE])
         return turns
+
+
+_END = Said(-1, 0, -1, "", 0)
 
 
 def _example(plan: ChannelPlan, burst: int, talk: list[Said]) -> Example:
     """The burst that ends a conversation so far; what it answers is among its context."""
     first = plan.first[burst]
-    begin = next(i for i in range(len(talk) - 1, -1, -1) if talk[i].position <= first)
+    begin = len(talk) - 1
+    while talk[begin].position > first:
+        begin -= 1
     size = int(plan.size[burst])
     context = talk[max(0, begin - size) : begin]
     target = plan.targets[first]
-    if target and not any(said.message.id == target for said in context):
-        older = talk[max(0, begin - REMEMBERED) : begin]
-        found = [said for said in older if said.message.id == target]
+    if target and target < context[0].id:
+        older = talk[max(0, begin - REMEMBERED) : begin - len(context)]
+        found = [said for said in older if said.id == target]
         context = found + context[len(found) :]
-    return Example(context, talk[begin:])
+    return Example(plan.channel_id, context, talk[begin:])

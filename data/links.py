@@ -55,14 +55,13 @@ WEIGHTS = {
     "is_thanks": -0.35,
 }
 
-_WORD = re.compile(r"[^\W_]{3,}")
+_STEM = re.compile(r"([^\W_]{3,6})[^\W_]*")  # of a word its first six letters count
 _AT = re.compile(r"(?<!\w)@(\w[\w.-]*)")
 _ADDRESS = re.compile(r"\s*@?(\w[\w.-]*)\s*[:,]")
 _THANKS = re.compile(
     r"(thanks|thank|thx|ty|great|nice|cool|awesome|yes|yeah|yep|no|nope|ok|okay|agree|agreed"
     r"|exactly|sure|right|lol|haha|true|good|wow|oh|ah|same|done)\b"
 )
-_STEM = 6  # letters of a word that count
 _RARE, _COMMON = 60, 400  # times a word was seen: up to here a rare one; above, it says nothing
 _RARE_SHARE, _COMMON_SHARE = 0.0015, 0.01  # and of so many messages, once there are many
 _NOBODY = (-1, -1, -1)
@@ -189,22 +188,23 @@ class Linker:
         common: list[int] = []
         rare_below = max(_RARE, _RARE_SHARE * self._position)
         common_below = max(_COMMON, _COMMON_SHARE * self._position)
+        known = self._words
         for row, text in enumerate(texts):
             here = self._position + row
             rares = commons = 0
-            for stem in {word[:_STEM] for word in _WORD.findall(text)}:
-                word = self._words.get(stem)
+            for stem in set(_STEM.findall(text)):
+                word = known.get(stem)
                 if word is None:
-                    word = self._words[stem] = _Word()
-                word.seen += 1
-                if word.seen <= rare_below:
+                    word = known[stem] = _Word()
+                word.seen = seen = word.seen + 1
+                if seen > common_below:
+                    continue
+                if seen <= rare_below:
                     rares += 1
                     pairs = rare
-                elif word.seen <= common_below:
+                else:
                     commons += 1
                     pairs = common
-                else:
-                    continue
                 if here - word.at[-1] > LAGS:  # as nearly always
                     word.at = [here]
                 else:

@@ -26,7 +26,7 @@ from data.preferences import Exposure
 from data.selection import Selection
 from data.training_files import TrainingFiles
 from storage import messages
-from storage.messages import Message
+from storage.messages import Message, snowflake_at
 
 SMALLEST = 50  # examples: below this there is nothing to learn from
 REJECTED = ("model", "sibling", *preferences.CANNED)
@@ -191,10 +191,12 @@ class _Writer:
         done: int,
         on_progress: Callable[[int], None],
     ) -> None:
-        rows = messages.history(self._connection, channel.channel_id, int(ids[0]), int(ids[-1]))
-        rows = _counted(rows, lambda more: on_progress(done + more))
+        texts = messages.texts(self._connection, channel.channel_id, int(ids[0]), int(ids[-1]))
         shown = self._shown.setdefault(channel.channel_id, np.zeros(len(channel.ids), np.bool_))
-        for example in self.renderer.examples(channel, side, rows):
+        begin = channel.line if side == HELD_OUT else 0
+        for number, example in enumerate(self.renderer.examples(channel, side, texts)):
+            if number % 500 == 0:
+                on_progress(done + example.reply[0].position - begin)
             if side == HELD_OUT:
                 self._held_out.add(example.text)
             elif self._held_out.has_one_like(example.text):
@@ -208,14 +210,28 @@ class _Writer:
         """An example; and a preference, if people liked it beyond what is usual there."""
         row = self.renderer.row(example)
         self.files.write(name, row)
-        reacted = [said.message for said in example.reply if said.message.reactions]
+        reacted = [said.id for said in example.reply if said.has_reactions]
         if not reacted:
             return
-        judged = max(map(self._exposure.judge, reacted), key=lambda judged: judged.score)
+        burst = messages.by_ids(self._connection, reacted)
+        chosen, judged = max(
+            ((message, self._exposure.judge(message)) for message in burst),
+            key=lambda pair: pair[1].score,
+        )
         if judged.score > 0 and judged.weight >= preferences.LEAST_SURE:
-            pair = preferences.row(judged, row)
-            if self._rejected != "model":
-                pair["rejected"] = preferences.alternatives(
-                    example.text, self._dice, self._rejected
-                )
+            rejected = self._alternative(example, chosen)
+            pair = {**preferences.row(judged, row), "rejected": rejected}
             self.files.write("preferences" if name == "train" else "valid_preferences", pair)
+
+    def _alternative(self, example: Example, chosen: Message) -> str | None:
+        """The pair's other side; None: training fills it in with the model's own reply."""
+        if self._rejected == "model":
+            return None
+        if self._rejected != "sibling":
+            return preferences.alternatives(example.text, self._dice, self._rejected)
+        if chosen.reply_to is None:
+            return None
+        end = snowflake_at(chosen.sent_at + SIBLING_SECONDS)
+        talk = messages.history(self._connection, chosen.channel_id, chosen.reply_to, end)
+        sibling = preferences.sibling(chosen, list(talk), self._exposure)
+        return self.renderer.text(sibling.content) if sibling else None

@@ -5,10 +5,10 @@ recognised by its own rule: the shapes that providers give their tokens, values 
 password or a key, addresses, and the check digits of `data/numbers.py`.
 """
 
-import dataclasses
 import functools
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from data import numbers
 
@@ -57,13 +57,9 @@ SHAPES = {
     ),
     "PuTTY": ("key", "PuTTY-User", r"PuTTY-User-Key-File-\d(?s:.*?)(?:Private-MAC: \w+|\Z)"),
 }
-_LONG = re.compile(r"[^ ]{20}")
-_UNBROKEN = re.compile(r"[^ <>:@]{20}")  # Discord's mentions and emoji are long as well
+_LONG = re.compile(r"[A-Za-z0-9_+-]{16}")  # what nearly each of these holds somewhere
+_AT = re.compile(r"[^\s<]@\w")  # no mention
 
-_NAMES = (
-    *("pass", "pw", "secret", "token", "key", "credential", "bearer", "basic"),
-    *("kennwort", "contraseña", "senha", "mdp", "пароль", "密码"),
-)
 _PASSWORD = (
     r"(?i)(?:passwor[dt]|passwd|(?<![^\W_])"
     r"(?:pass(?:phrase|code)?|pwd?|kennwort|contraseña|senha|mdp|пароль|密码))[\"'`]?\*{0,2}\s{0,3}"
@@ -81,8 +77,7 @@ _NO_PASSWORD = re.compile(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """The group `value` of each match is a secret where `is_secret` says so."""
 
     kind: str
@@ -95,11 +90,14 @@ def mask(text: str) -> tuple[str, dict[str, int]]:
     """The text with every secret replaced by its kind, such as `[password]`, and how many."""
     counts: dict[str, int] = {}
     count = functools.partial(_placeholder, counts)
-    if _LONG.search(text) and _UNBROKEN.search(text):
+    if _LONG.search(text) or "PRIVATE KEY" in text or "PuTTY" in text:
         text = _replace(text, _SHAPED, count)
-    if (":" in text or "=" in text or " is" in text or "earer " in text) and _names_secret(text):
-        text = _replace(text, _NAMED, count)
-    if "@" in text:
+    if ":" in text or "=" in text or " is" in text or "earer " in text:
+        lower = text.lower()
+        for names, rules in _NAMED:
+            if any(map(lower.__contains__, names)):
+                text = _replace(text, rules, count)
+    if "@" in text and _AT.search(text):
         text = _replace(text, _ADDRESSES, count)
     if numbers.HINT.search(text):
         text = numbers.replace(text, count)
@@ -111,20 +109,17 @@ def _placeholder(counts: dict[str, int], kind: str) -> str:
     return f"[{kind}]"
 
 
-def _names_secret(text: str) -> bool:
-    return any(map(text.lower().__contains__, _NAMES))
-
-
 def _replace(text: str, rules: tuple[Rule, ...], placeholder: Callable[[str], str]) -> str:
-    for rule in rules:
-        if rule.hint not in text:
+    for kind, hint, pattern, is_secret in rules:
+        if hint not in text:
             continue
         pieces, done = [], 0
-        for match in rule.pattern.finditer(text):
-            if rule.is_secret(match["value"]):
-                pieces += [text[done : match.start("value")], placeholder(rule.kind)]
+        for match in pattern.finditer(text):
+            if is_secret(match["value"]):
+                pieces += [text[done : match.start("value")], placeholder(kind)]
                 done = match.end("value")
-        text = "".join([*pieces, text[done:]])
+        if done:
+            text = "".join([*pieces, text[done:]])
     return text
 
 
@@ -160,25 +155,44 @@ _SHAPED = (
         _is_mixed,
     ),
 )
+# What a text must name, in small letters, before its rules are tried.
 _NAMED = (
-    Rule(
-        "token",
-        "",
-        re.compile(r"(?i)\b(?:bearer|basic)\s{1,3}(?P<value>[\w.~+/-]{16,4000}={0,2})"),
-        _is_random,
-    ),
-    Rule("password", "", re.compile(f"{_PASSWORD}(?:{_EQUALS}|{_IS}){_QUOTED}"), _is_password),
-    Rule("password", "", re.compile(f"{_PASSWORD}{_EQUALS}{_BARE}"), _is_password),
-    Rule("password", " is", re.compile(f"{_PASSWORD}{_IS}{_BARE}"), _is_said_password),
-    Rule(
-        "key",
-        "",
-        re.compile(
-            r"(?i)(?:secret|token|credential|(?:api|access|auth|account|private)[_ -]?key)"
-            r"\w{0,30}[\"']?\s{0,3}[:=]{1,2}\s{0,3}[\"'`]?"
-            r"(?P<value>[\w+/.~-]{12,4000}={0,2})(?![\w(\[{.])"
+    (
+        ("bearer", "basic"),
+        (
+            Rule(
+                "token",
+                "",
+                re.compile(r"(?i)\b(?:bearer|basic)\s{1,3}(?P<value>[\w.~+/-]{16,4000}={0,2})"),
+                _is_random,
+            ),
         ),
-        _is_random,
+    ),
+    (
+        ("pass", "pw", "kennwort", "contraseña", "senha", "mdp", "пароль", "密码"),
+        (
+            Rule(
+                "password", "", re.compile(f"{_PASSWORD}(?:{_EQUALS}|{_IS}){_QUOTED}"), _is_password
+            ),
+            Rule("password", "", re.compile(f"{_PASSWORD}{_EQUALS}{_BARE}"), _is_password),
+            Rule("password", " is", re.compile(f"{_PASSWORD}{_IS}{_BARE}"), _is_said_password),
+        ),
+    ),
+    (
+        ("secret", "token", "credential", "key"),
+        (
+            Rule(
+                "key",
+                "",
+                re.compile(
+                    r"(?i)(?:secret|token|credential"
+                    r"|(?:api|access|auth|account|private)[_ -]?key)"
+                    r"\w{0,30}[\"']?\s{0,3}[:=]{1,2}\s{0,3}[\"'`]?"
+                    r"(?P<value>[\w+/.~-]{12,4000}={0,2})(?![\w(\[{.])"
+                ),
+                _is_random,
+            ),
+        ),
     ),
 )
 _ADDRESSES = (

@@ -223,6 +223,22 @@ def history(
     )
 
 
+def texts(
+    connection: sqlite3.Connection, channel_id: int, first: int, last: int
+) -> Iterator[tuple[int, int, str, int]]:
+    """(id, author, text, whether there are reactions) of a channel from one id to another.
+
+    Several times as fast as `history`, for who reads the same messages again.
+    """
+    return connection.execute(
+        "SELECT message_id, author_id, content,"
+        " EXISTS (SELECT 1 FROM reactions r WHERE r.message_id = m.message_id)"
+        " FROM messages m WHERE channel_id = ? AND message_id BETWEEN ? AND ?"
+        " AND deleted_at IS NULL ORDER BY message_id",
+        (channel_id, first, last),
+    )
+
+
 def own(connection: sqlite3.Connection) -> Iterator[Message]:
     """Every message of the bot's that was not deleted."""
     return _read(connection, "WHERE m.author_kind = 'self' AND m.deleted_at IS NULL", ())
