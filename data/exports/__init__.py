@@ -1,0 +1,1 @@
+"""The formats in which people have their history already, each read as a stream."""
