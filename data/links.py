@@ -3,8 +3,9 @@
 Every message is compared with the `LAGS` before it in its channel. A candidate's score is the sum
 of its features, weighted by `WEIGHTS`: how far back it is in messages and in time, who wrote it,
 whether one of the two mentions the other's author, whether its author still waits for an answer,
-and the words both share, rare ones above all. The best candidate is the target, unless the channel
-had been silent and nothing speaks for it: then a conversation begins.
+and the words both share, rare ones above all. The best candidate is the target, unless a
+conversation begins: the channel had been silent and nothing speaks for it, or somebody who wrote
+nothing lately opens with a greeting or a question to everybody.
 
 The weights are those of a multinomial logit (McFadden 1974: the softmax over a message's candidates
 is the probability of each), fitted by `python -m benchmarks disentangle --fit` to explicit replies
@@ -64,6 +65,11 @@ _THANKS = re.compile(
 )
 _RARE, _COMMON = 60, 400  # times a word was seen: up to here a rare one; above, it says nothing
 _RARE_SHARE, _COMMON_SHARE = 0.0015, 0.01  # and of so many messages, once there are many
+_OPENING = re.compile(
+    r"\W*(?:hi|hello|hey|morning|good (?:morning|evening|afternoon)|any(?:one|body)|who|is there"
+    r"|(?:does|has|is|can|could) (?:any|some)|how (?:do|can|to|does|would)|quick question|question"
+    r"|what(?:'s| is) the (?:best|right|recommended)|btw|fyi|unrelated|random)\b"
+)
 _NOBODY = (-1, -1, -1)
 
 Array = npt.NDArray[np.float64]
@@ -84,6 +90,7 @@ class _Columns:
     lengths: Ints
     asks: Flags
     thanks: Flags
+    opens: Flags
     shared_rare: Ints  # (messages, LAGS): words shared with the messages before
     shared_common: Ints
 
@@ -158,6 +165,7 @@ class Linker:
             lengths=np.array([len(text) for text in texts], np.int64),
             asks=np.array(["?" in text for text in texts]),
             thanks=np.array([_THANKS.match(text) is not None for text in texts]),
+            opens=np.array([_OPENING.match(text) is not None for text in texts]),
             shared_rare=shared_rare,
             shared_common=shared_common,
         )
@@ -228,10 +236,21 @@ def _best(seen: _Columns, start: int) -> Ints:
     rows = np.arange(len(best))
     waited = _waited(seen, start)
     begins = (scores[rows, best] < START_SCORE) & (waited > SILENCE_SECONDS)
+    begins |= _opens(seen, start, rows + start - best - 1)
     goes_on = exists[:, 0] & (waited <= BURST_SECONDS) & (seen.mentioned[start:, 0] < 0)
     goes_on[1:] &= seen.authors[start + 1 :] == seen.authors[start:-1]
     goes_on[0] &= start > 0 and seen.authors[start] == seen.authors[start - 1]
     return np.where(exists[:, 0] & ~begins, np.where(goes_on, 1, best + 1), 0)
+
+
+def _opens(seen: _Columns, start: int, best: Ints) -> Flags:
+    """Whether a message speaks to everybody, by somebody who was not there and is not greeted."""
+    here = np.arange(start, len(seen.ids))
+    earlier, _ = _same_author(seen.authors)
+    is_new = (earlier[here] < 0) | (earlier[here] < here - LAGS)
+    greets_back = seen.opens[np.maximum(best, 0)]
+    opens: Flags = seen.opens[here] & is_new & ~greets_back & (seen.mentioned[here, 0] < 0)
+    return opens
 
 
 def _waited(seen: _Columns, start: int) -> Array:

@@ -1,34 +1,31 @@
-"""From stored messages to training files: what is left out, who answers whom, what is held out."""
+"""From stored messages to training files."""
 
+import dataclasses
+import hashlib
 import json
 import sqlite3
+import stat
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.config import UserError
-from data import conversations, preprocessor
-from data.preprocessor import reason_to_leave_out
+from data import preprocessor
+from data.preprocessor import Settings
 from storage import database, messages
-from storage.messages import Message
+from tests.data.history import chat, message, store
 
-NOW = 1_700_000_000
-
-
-def message(seconds: float, author: int, text: str, **more: Any) -> Message:
-    snowflake = messages.snowflake_at(NOW + seconds)
-    fields = {"channel_id": 1, "author_name": f"user{author}", **more}
-    return Message(id=snowflake, author_id=author, content=text, **fields)
-
-
-def fill(connection: sqlite3.Connection, count: int = 400) -> None:
-    chat = [message(i * 60 + (i // 40) * 4000, i % 7, f"line {i}") for i in range(count)]
-    messages.save(connection, chat)
+FILES = ("train.jsonl", "valid.jsonl", "preferences.jsonl", "valid_preferences.jsonl")
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def shown(row: dict[str, Any]) -> set[int]:
+    return {*row["reply_ids"], *row["context_ids"]}
 
 
 @pytest.fixture
@@ -36,108 +33,192 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
     return database.connect(tmp_path / "bot.sqlite3")
 
 
-@pytest.mark.parametrize(
-    "text", ["k", "lol", "GGGGGG", "😂", "WAT!!!", "teh", "see https://a.b ok"]
-)
-def test_everything_a_member_wrote_is_kept(text: str) -> None:
-    assert reason_to_leave_out(message(0, 1, text), frozenset()) is None
-
-
-@pytest.mark.parametrize(
-    ("left_out", "reason"),
-    [
-        (message(0, 1, "hi", author_kind="bot"), "bot"),
-        (message(0, 1, "hi", author_kind="webhook"), "webhook"),
-        (message(0, 1, "hi", author_kind="self"), "self"),
-        (message(0, 1, "joined", kind=7), "notice"),
-        (message(0, 5, "hi"), "excluded person"),
-        (message(0, 1, " https://a.b/c  <https://d.e> "), "only links"),
-        (message(0, 1, " \n"), "no text"),
-    ],
-)
-def test_what_is_left_out_and_why(left_out: Message, reason: str) -> None:
-    assert reason_to_leave_out(left_out, frozenset({5})) == reason
-
-
-def test_silence_and_another_channel_end_a_conversation() -> None:
-    first, second = message(0, 1, "a"), message(60, 2, "b")
-    late, elsewhere = message(9000, 1, "c"), message(9001, 1, "d", channel_id=2)
-    talks = list(conversations.split([first, second, late, elsewhere]))
-    assert talks == [[first, second], [late], [elsewhere]]
-
-
-def test_a_reply_after_a_silence_goes_on() -> None:
-    first = message(0, 1, "a")
-    answer = message(9000, 2, "b", reply_to=first.id)
-    assert list(conversations.split([first, answer])) == [[first, answer]]
-
-
-def test_the_message_replied_to_is_always_in_the_context() -> None:
-    talk = [message(i, i % 3, str(i)) for i in range(12)]
-    talk.append(message(13, 9, "answer", reply_to=talk[0].id))
-    assert [m.content for m in conversations.context(talk, 12, 3)] == ["0", "10", "11"]
-
-
-def test_the_files_are_complete_and_agree(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    fill(connection)
+def test_the_files_and_the_manifest_agree(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    store(connection, chat(800))
     summary = preprocessor.prepare(connection, tmp_path / "training")
     train, valid = (rows(tmp_path / "training" / f"{n}.jsonl") for n in ("train", "valid"))
     (manifest,) = rows(tmp_path / "training" / "manifest.json")
     assert (len(train), len(valid)) == (summary.train, summary.valid)
     assert (manifest["train"], manifest["valid"]) == (summary.train, summary.valid)
-    used = {i for row in train + valid for i in (row["message_id"], *row["context_ids"])}
-    assert len(manifest["message_hashes"]) == len(used)
+    assert manifest["settings"]["author_share"] == 0.15
+    used = {i for row in train + valid for i in shown(row)}
+    hashes = {hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in used}
+    assert set(manifest["message_hashes"]) == hashes
+
+
+def test_files_are_the_owners_alone(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    store(connection, chat(800))
+    preprocessor.prepare(connection, tmp_path / "training")
+    found = sorted(path.name for path in (tmp_path / "training").iterdir())
+    assert found == sorted((*FILES, "manifest.json"))
+    for path in (tmp_path / "training").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
 
 
 def test_held_out_is_the_future(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    fill(connection)
+    store(connection, chat(800))
     preprocessor.prepare(connection, tmp_path)
-    train, valid = rows(tmp_path / "train.jsonl"), rows(tmp_path / "valid.jsonl")
-    learned = {i for row in train for i in (row["message_id"], *row["context_ids"])}
-    held_out = {i for row in valid for i in (row["message_id"], *row["context_ids"])}
-    assert max(learned) < min(held_out)
+    learned = {i for row in rows(tmp_path / "train.jsonl") for i in shown(row)}
+    held_out = {i for row in rows(tmp_path / "valid.jsonl") for i in shown(row)}
+    assert learned and held_out and max(learned) < min(held_out)
 
 
 def test_every_reply_answers_somebody_else(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    fill(connection)
+    store(connection, chat(800))
     preprocessor.prepare(connection, tmp_path)
     for row in rows(tmp_path / "train.jsonl"):
-        assert 1 <= len(row["turns"]) <= 9
+        assert 1 <= len(row["context_ids"]) <= 9
         assert row["turns"][-1]["name"] is not None
+        assert row["message_id"] == row["reply_ids"][0]
+        assert len(row["reply"]) == len(row["reply_ids"])
 
 
-def test_nobody_dominates(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    chat = [message(i * 10, 1 if i % 2 else 10 + i % 50, f"line {i}") for i in range(2000)]
-    messages.save(connection, chat)
+def test_what_is_replied_to_is_shown(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    said = chat(600)
+    said = [
+        dataclasses.replace(m, reply_to=said[i - 12].id) if i % 40 == 20 else m
+        for i, m in enumerate(said)
+    ]
+    store(connection, said)
     preprocessor.prepare(connection, tmp_path)
-    authors = [row["author_id"] for row in rows(tmp_path / "train.jsonl")]
-    assert authors.count(1) <= 0.15 * 1800 + 1
-    assert len(set(authors)) > 20
+    replies = {m.id: m.reply_to for m in said if m.reply_to}
+    marked = [row for row in rows(tmp_path / "train.jsonl") if row["message_id"] in replies]
+    assert len(marked) > 5
+    for row in marked:
+        assert replies[row["message_id"]] in row["context_ids"]
+
+
+def test_a_burst_is_a_list_and_a_turn(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    said = []
+    for i in range(200):
+        author = i % 4 + 1
+        said += [message(i * 90 + j, author, f"part {i} {j}") for j in range(1 + i % 3)]
+    store(connection, said)
+    preprocessor.prepare(connection, tmp_path)
+    found = rows(tmp_path / "train.jsonl")
+    assert {1, 2, 3} == {len(row["reply"]) for row in found}
+    names = [[turn["name"] for turn in row["turns"]] for row in found]
+    assert all(a != b for each in names for a, b in pairwise(each))
+    assert any("\n" in turn["text"] for row in found for turn in row["turns"])
+
+
+def test_when_it_was_said_is_kept(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    store(connection, chat(800))
+    preprocessor.prepare(connection, tmp_path)
+    first = min(rows(tmp_path / "train.jsonl"), key=lambda row: row["sent_at"])
+    # 14 November 2023, a Tuesday, 22:13:20 UTC and a minute or so
+    assert (first["weekday"], first["hour"]) == (1, 22)
+
+
+def test_long_replies_are_whole_and_long_context_is_cut(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    said = chat(400)
+    long = message(said[200].sent_at - 1_700_000_000 + 5, 30, "wall of text " * 150)
+    answer = message(long.sent_at - 1_700_000_000 + 20, 31, "tl;dr?", reply_to=long.id)
+    store(connection, [*said, long, answer])
+    preprocessor.prepare(connection, tmp_path)
+    by_id = {row["message_id"]: row for row in rows(tmp_path / "train.jsonl")}
+    assert by_id[long.id]["reply"] == [long.content]
+    assert max(len(turn["text"]) for turn in by_id[answer.id]["turns"]) < 1000
 
 
 def test_two_runs_write_the_same_bytes(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    fill(connection)
+    store(connection, chat(800))
     for name in ("a", "b"):
         preprocessor.prepare(connection, tmp_path / name)
-    for file in ("train.jsonl", "valid.jsonl", "preferences.jsonl"):
+    for file in FILES:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_reactions_make_preferences(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    fill(connection)
-    loved = messages.recent(connection, 1, 300)[0]
-    messages.add_reaction(connection, loved.id, "😂", 1)
+def test_other_data_has_another_hash(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    said = chat(800)
+    store(connection, said)
+    preprocessor.prepare(connection, tmp_path / "a")
+    messages.edit(connection, said[100].id, "something new", said[100].sent_at + 5)
+    preprocessor.prepare(connection, tmp_path / "b")
+    hashes = [rows(tmp_path / n / "manifest.json")[0]["data_hash"] for n in ("a", "b")]
+    assert hashes[0] != hashes[1]
+
+
+def test_liked_replies_make_preferences(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    said = chat(800)
+    store(connection, said)
+    for emoji, count in (("😂", 6), ("🔥", 2)):
+        for _ in range(count):
+            messages.add_reaction(connection, said[105].id, emoji, 1)
     preprocessor.prepare(connection, tmp_path)
     (row,) = rows(tmp_path / "preferences.jsonl")
-    assert (row["chosen"], row["rejected"]) == (loved.content, None)
+    assert (row["chosen"], row["rejected"]) == ([said[105].content], None)
+    assert (row["positive"], row["negative"]) == (8, 0)
+    assert row["score"] > 0
+    for style in ("formal", "generic"):
+        preprocessor.prepare(connection, tmp_path, Settings(rejected=style))
+        (row,) = rows(tmp_path / "preferences.jsonl")
+        assert isinstance(row["rejected"], str) and row["rejected"] != said[105].content
+
+
+def test_a_reply_that_was_passed_over_can_be_the_rejected_one(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    said = chat(800)
+    at = said[100].sent_at - 1_700_000_000
+    liked = message(at + 5, 2, "the funny one", reply_to=said[100].id, reactions={"😂": 6})
+    passed = message(at + 9, 3, "the dull one", reply_to=said[100].id)
+    store(connection, [*said, liked, passed])
+    preprocessor.prepare(connection, tmp_path, Settings(rejected="sibling"))
+    (row,) = rows(tmp_path / "preferences.jsonl")
+    assert (row["chosen"], row["rejected"]) == (["the funny one"], "the dull one")
+
+
+def test_secrets_are_masked_unless_asked_not_to(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    said = chat(400)
+    secret = "mail me: jane" + "@example.org"
+    messages_ = [
+        dataclasses.replace(m, content=secret) if i == 50 else m for i, m in enumerate(said)
+    ]
+    store(connection, messages_)
+    summary = preprocessor.prepare(connection, tmp_path)
+    text = (tmp_path / "train.jsonl").read_text("utf-8")
+    assert "example.org" not in text and "mail me: [e-mail]" in text
+    assert summary.masked == {"e-mail": 1}
+    preprocessor.prepare(connection, tmp_path, Settings(masks_secrets=False))
+    assert secret in (tmp_path / "train.jsonl").read_text("utf-8")
+
+
+def test_a_copy_of_what_is_held_out_is_not_learned(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    copy = "I used to think the moon was made of cheese until my uncle went there last summer"
+    said = [
+        dataclasses.replace(m, content=f"{copy} {i}") if i in (100, 785) else m
+        for i, m in enumerate(chat(800))
+    ]
+    store(connection, said)
+    summary = preprocessor.prepare(connection, tmp_path)
+    assert summary.near_duplicates == 1
+    replies = [row["reply"][0] for row in rows(tmp_path / "train.jsonl")]
+    assert not any(copy in reply for reply in replies)
+    assert any(copy in row["reply"][0] for row in rows(tmp_path / "valid.jsonl"))
 
 
 def test_an_excluded_person_is_in_no_file(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    fill(connection)
-    messages.save(connection, [message(65, 77, "canary-5521")])
+    store(connection, [*chat(400), message(65, 77, "canary-5521", author_name="canary-name")])
     database.exclude_user(connection, 77)
     preprocessor.prepare(connection, tmp_path / "t")
-    assert all(b"canary-5521" not in p.read_bytes() for p in (tmp_path / "t").iterdir())
+    assert all(b"canary" not in p.read_bytes() for p in (tmp_path / "t").iterdir())
+
+
+def test_deleted_messages_leave_the_next_set(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    said = chat(400)
+    store(connection, said)
+    messages.mark_deleted(connection, [said[60].id])
+    preprocessor.prepare(connection, tmp_path)
+    assert all(said[60].id not in shown(row) for row in rows(tmp_path / "train.jsonl"))
 
 
 @pytest.mark.parametrize("count", [0, 1, 20])
@@ -145,7 +226,38 @@ def test_too_little_history_is_a_sentence_and_keeps_the_old_files(
     connection: sqlite3.Connection, tmp_path: Path, count: int
 ) -> None:
     (tmp_path / "train.jsonl").write_text("kept")
-    fill(connection, count)
+    store(connection, chat(count))
     with pytest.raises(UserError, match="Fetch more history"):
         preprocessor.prepare(connection, tmp_path)
     assert (tmp_path / "train.jsonl").read_text() == "kept"
+
+
+def test_everybody_excluded_is_said(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    store(connection, chat(400))
+    for person in range(1, 8):
+        database.exclude_user(connection, person)
+    with pytest.raises(UserError, match="person not included: 400"):
+        preprocessor.prepare(connection, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"window": (1, 4)},
+        {"window": (9, 5)},
+        {"pair_share": 1.5},
+        {"held_out": 0.0},
+        {"author_share": 0.0},
+        {"rejected": "rude"},
+    ],
+)
+def test_wrong_settings_are_sentences(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="--"):
+        Settings(**wrong)
+
+
+def test_progress_never_goes_back(connection: sqlite3.Connection, tmp_path: Path) -> None:
+    store(connection, chat(3000))
+    seen: list[tuple[int, int]] = []
+    preprocessor.prepare(connection, tmp_path, on_progress=lambda *at: seen.append(at))
+    assert seen == sorted(seen) and seen[-1][0] <= seen[-1][1] == 6000
