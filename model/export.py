@@ -27,7 +27,7 @@ from gguf import GGUFReader, GGUFWriter
 
 from bot import logs
 from bot.config import UserError
-from model import catalog, runs
+from model import catalog, provenance, runs
 from model.runs import Run
 from storage.database import Model
 
@@ -86,6 +86,7 @@ def export(run: Run, models_dir: Path, quant: str = "Q4_K_M") -> Exported:
             quantise(grafted, quantised, quant)
         facts = _facts(run, base, target, quant, quantised)
         os.replace(quantised, path)
+    provenance.keep(run.folder / provenance.DATA, target)
     _write(target, facts)  # last: the manifest proves that the file is complete
     return Exported(run.name, path, quant, facts)
 
@@ -120,6 +121,7 @@ def row(exported: Exported) -> Model:
         data_hash=facts["data_hash"],
         metrics=exported.metrics,
         created_at=facts["trained_at"],
+        erased_people=provenance.erased_people(exported.path.parent),
     )
 
 

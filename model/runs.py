@@ -2,6 +2,7 @@
 
 models/training/NAME/
     plan.json      what was asked for; written first
+    data.json      whom it learned from, see model/provenance.py
     loss.jsonl     one line a step
     checkpoints/   for --resume; removed at the end
     adapter/       the LoRA weights

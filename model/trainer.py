@@ -30,7 +30,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from bot import logs
 from bot.config import UserError
-from model import runs
+from model import provenance, runs
 from model.examples import Tokens
 from model.runs import Plan, Recipe, Run
 
@@ -44,10 +44,12 @@ def train(
     examples: Sequence[Tokens],
     stop: threading.Event,
     threads: int = 0,
+    manifest: Path | None = None,
 ) -> Run | None:
     """Train, from the newest checkpoint in `folder` if there is one; None when `stop` was set.
 
-    `weights` is a GGUF file, or whatever transformers can load. Raises `UserError` for weights
+    `weights` is a GGUF file, or whatever transformers can load; `manifest` is the prepared data's,
+    kept to know later whom the model learned from. Raises `UserError` for weights
     that cannot be trained; nothing is written then.
     """
     _silence()
@@ -55,6 +57,8 @@ def train(
         torch.set_num_threads(threads)
     recipe, model = plan.recipe, load(weights)
     runs.write_plan(folder, plan)
+    if manifest:
+        provenance.keep(manifest, folder)
     order = batch_order([len(example.ids) for example in examples], recipe)
     checkpoint = runs.checkpoint(folder)
     steps = len(order) // (recipe.batch_size * recipe.accumulation)

@@ -56,7 +56,8 @@ def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) ->
         print("Stopped before the first step; nothing was written.")
         return 0
     weights = plan.base_weights or gguf
-    run = _trainer().train(folder, plan, weights, tokens, stop, settings.threads)
+    manifest = settings.training_dir / "manifest.json"
+    run = _trainer().train(folder, plan, weights, tokens, stop, settings.threads, manifest)
     if run is None:
         print(f"\nStopped; what was learned so far is kept in {folder}.")
         print("To go on: python scripts/3_train_model.py --resume")

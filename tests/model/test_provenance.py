@@ -1,0 +1,61 @@
+"""A model's folder answers whom it learned from, also after a person was erased."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model import provenance
+
+IDS = [1_100_000_000_000_000_000 + number for number in range(50)]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "manifest.json"
+    hashes = [provenance.message_hash(number) for number in IDS[:40]]
+    path.write_text(json.dumps({"train": 40, "message_hashes": hashes}))
+    return path
+
+
+@pytest.fixture
+def trained(tmp_path: Path, manifest: Path) -> Path:
+    folder = tmp_path / "models" / "training" / "one"
+    folder.mkdir(parents=True)
+    provenance.keep(manifest, folder)
+    return folder
+
+
+def test_a_model_is_found_by_any_message_it_learned_from(tmp_path: Path, trained: Path) -> None:
+    models = tmp_path / "models"
+    assert provenance.learned_from(models, [5, IDS[39], 6]) == [trained]
+    assert provenance.learned_from(models, IDS[40:]) == []
+    assert provenance.learned_from(models, []) == []
+    assert provenance.learned_from(tmp_path / "nowhere", IDS) == []
+
+
+def test_marking_a_person_twice_counts_once(tmp_path: Path, trained: Path) -> None:
+    assert provenance.erased_people(trained) == 0
+    assert [provenance.mark_erased(trained, user) for user in (7, 7, 8)] == [1, 1, 2]
+    assert provenance.erased_people(trained) == 2
+    assert provenance.learned_from(tmp_path / "models", [IDS[0]]) == [trained]
+
+
+def test_the_mark_goes_with_the_exported_model(tmp_path: Path, trained: Path) -> None:
+    provenance.mark_erased(trained, 7)
+    exported = tmp_path / "models" / "finetuned" / "one"
+    exported.mkdir(parents=True)
+    provenance.keep(trained / provenance.DATA, exported)
+    assert provenance.erased_people(exported) == 1
+    assert len(provenance.learned_from(tmp_path / "models", [IDS[0]])) == 2
+
+
+def test_models_without_an_answer_are_no_error(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "training" / "old"
+    folder.mkdir(parents=True)
+    provenance.keep(tmp_path / "no manifest", folder)
+    assert not list(folder.iterdir())
+    for garbage in ("[]", "{", "", '{"message_hashes": []}'):
+        (folder / provenance.DATA).write_text(garbage)
+        assert provenance.learned_from(tmp_path / "models", IDS) == []
+        assert provenance.erased_people(folder) == 0
