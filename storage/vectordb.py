@@ -3,10 +3,12 @@
 The vectors themselves are rows of SQLite's `embeddings`; LanceDB only finds the nearest ones.
 """
 
+import datetime
 import logging
 import shutil
 import sqlite3
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 Vector = npt.NDArray[np.float32]
 
 TABLE = "messages"
-_DAMAGE = (ValueError, OSError, RuntimeError)  # what LanceDB raises for files cut by a power loss
+DAMAGE = (ValueError, OSError, RuntimeError)  # what LanceDB raises for files cut by a power loss
 OPTIMIZE_EVERY = 32  # appended batches; each is a fragment that makes every search slower
 
 
@@ -71,13 +73,28 @@ class VectorStore:
 
     def search(self, vector: Vector, limit: int) -> list[tuple[int, float]]:
         """The nearest message ids with their cosine similarity, the best first."""
+        self._table.checkout_latest()  # another process may have let `forget` remove older files
         found = self._table.search(vector).distance_type("cosine").limit(limit).to_list()
         return [(row["id"], 1.0 - row["_distance"]) for row in found]
+
+    def forget(self, connection: sqlite3.Connection) -> int:
+        """Drop every vector that SQLite no longer holds, from older files too; how many."""
+        kept, held = set(_ids(connection, self._embedder)), self._held()
+        if held is None:
+            self._rebuild(connection)
+            return 0
+        gone = [number for number in held if number not in kept]
+        for start in range(0, len(gone), 4096):
+            self._table.delete(f"id IN ({', '.join(map(str, gone[start : start + 4096]))})")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that readers of older versions will have to look anew
+            self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
+        return len(gone)
 
     def _open(self) -> Any:
         try:
             return self._database.open_table(TABLE)
-        except _DAMAGE:
+        except DAMAGE:
             return self._create()
 
     def _create(self) -> Any:
@@ -90,7 +107,7 @@ class VectorStore:
         try:
             query = self._table.search().select(["id"]).limit(self._table.count_rows() + 1)
             return sorted(query.to_arrow()["id"].to_pylist())
-        except _DAMAGE:
+        except DAMAGE:
             return None
 
     def _rebuild(self, connection: sqlite3.Connection) -> None:
@@ -102,6 +119,17 @@ class VectorStore:
             self._table.add(
                 [{"id": row[0], "vector": np.frombuffer(row[1], np.float32)} for row in batch]
             )
+
+
+def rows(table: Path) -> Iterator[bytes]:
+    """The rows of any LanceDB table, but for its vectors. Raises one of `DAMAGE`."""
+    import lancedb
+
+    opened: Any = lancedb.connect(table.parent).open_table(table.stem)
+    names = [field.name for field in opened.schema if not hasattr(field.type, "value_type")]
+    for batch in opened.search().select(names).limit(opened.count_rows() + 1).to_batches():
+        for row in batch.to_pylist():
+            yield repr(row).encode() + b"\n"
 
 
 def pending(connection: sqlite3.Connection, embedder: str, limit: int) -> list[messages.Message]:
