@@ -96,8 +96,10 @@ def _items(
         report.files += 1
         yield from reader(source, own_id)
     except Broken as broken:
-        at = f" at {source.unit} {source.at:,}" if source.at else ""
-        report.broken.append(f"{source.name} {broken}{at}")
+        at = broken.at or source.at
+        report.broken.append(
+            f"{source.name} {broken}" + (f" at {source.unit} {at:,}" if at else "")
+        )
 
 
 class _Store:

@@ -26,20 +26,8 @@ from storage.messages import DEFAULT, REPLY, Channel, Message
 SLASH_COMMAND = 20
 NOTICES = {"join-icon": 7, "leave-icon": 2, "call-icon": 3, "pin-icon": 6, "thread-icon": 18}
 OTHER_NOTICE = 4
-_VOID = {
-    "area",
-    "base",
-    "br",
-    "col",
-    "embed",
-    "hr",
-    "img",
-    "input",
-    "link",
-    "meta",
-    "source",
-    "use",
-}
+_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta"}
+_VOID |= {"source", "use"}
 _CHANNEL_ID = re.compile(r"\[(\d{15,20})\]")
 _SCROLL = re.compile(r"scrollToMessage\(event, *['\"]?(\d+)")
 _FILE_TITLE = re.compile(r"(?:Image|Video|Audio): (.+) \([^()]*\)")
@@ -74,6 +62,7 @@ def read(source: Source, own_id: int) -> Iterator[Item]:
     except AssertionError:  # what html.parser raises for some broken declarations
         raise Broken("is no valid HTML") from None
     if page.is_open:
+        source.at = page.getpos()[0]
         raise Broken("is cut short")
 
 

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import stat
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -50,8 +51,9 @@ def _below(path: Path, refused: list[str]) -> Iterator[Path]:
     def failed(error: OSError) -> None:
         refused.append(f"{_shown(Path(error.filename).relative_to(path))} ({error.strerror})")
 
+    root = path.resolve()
     for folder, subfolders, names in os.walk(path, onerror=failed):
-        outside = [name for name in subfolders + names if not _is_inside(Path(folder, name), path)]
+        outside = [name for name in subfolders + names if not _is_inside(Path(folder, name), root)]
         refused += [f"{_shown(Path(folder, n).relative_to(path))} (leads out)" for n in outside]
         subfolders[:] = sorted(set(subfolders) - set(outside))
         for name in sorted(set(names) - set(outside)):
@@ -61,7 +63,7 @@ def _below(path: Path, refused: list[str]) -> Iterator[Path]:
 
 def _is_inside(path: Path, root: Path) -> bool:
     try:
-        return path.resolve().is_relative_to(root.resolve())
+        return path.resolve().is_relative_to(root)
     except (OSError, RuntimeError):  # a link to itself
         return False
 
@@ -80,7 +82,7 @@ def _members(
 ) -> Iterator[Source]:
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, struct.error, RuntimeError, ValueError):
         refused.append(f"{name} (damaged or cut short: a zip is listed at its end)")
         return
     for member in archive.infolist():

@@ -30,7 +30,12 @@ def records(chunks: Iterable[bytes], wanted: Collection[str]) -> Iterator[Record
 
     Raises `Broken` where the text ends too early or is no JSON any more.
     """
-    yield from _walk(_Scanner(chunks), "", wanted)
+    scanner = _Scanner(chunks)
+    try:
+        yield from _walk(scanner, "", wanted)
+    except Broken as broken:
+        broken.at = scanner.position
+        raise
 
 
 def converted(raw: bytes, convert: Callable[[Any], T]) -> T | Skip:

@@ -20,7 +20,12 @@ ALWAYS_FINE = 1 << 20
 
 
 class Broken(Exception):
-    """A file that cannot be read any further; its text says why, after the file's name."""
+    """A file that cannot be read any further; its text says why, after the file's name.
+
+    What is lost begins `at` this byte or line, where the reader knows better than its source.
+    """
+
+    at: int | None = None
 
 
 class Skip(Exception):
