@@ -13,7 +13,7 @@ import discord
 from bot import participation
 from bot.participation import Reason
 from bot.recall import Recall
-from data import discord_api
+from data import conversations, discord_api
 from model import prompts
 from model.inference import Engine, EngineError, Sampling
 from storage import database, messages
@@ -21,7 +21,8 @@ from storage.messages import Message
 
 log = logging.getLogger(__name__)
 
-RECENT = 9  # messages shown to the model, as in the longest windows it is trained on
+SEEN = 40  # of a channel's last messages, among which the conversation is found
+RECENT = 9  # of its messages are shown to the model, as in the longest windows it is trained on
 RECALLED = 3
 PAUSE_SECONDS = 0.7  # between the messages of a burst
 NOBODY = discord.AllowedMentions.none()
@@ -89,7 +90,7 @@ class Handler:
                 await self._go_on(incoming, rest)
 
     async def _generate(self, message: Message) -> str:
-        recent = [m for m in self._recent(message) if m.id <= message.id]
+        recent = self._conversation(message)
         known = {m.id for m in recent}
         recalled = await self._recall.related(message.content, known, RECALLED)
         names = self._names(recent + recalled)
@@ -134,10 +135,14 @@ class Handler:
             )
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 
-    def _recent(self, message: Message) -> list[Message]:
-        """The conversation up to `message`: people and us, no other bots, no notices."""
-        recent = messages.recent(self._connection, message.channel_id, 2 * RECENT)
-        return [m for m in recent if m.author_kind in ("member", "self")][-RECENT:]
+    def _conversation(self, message: Message) -> list[Message]:
+        """What led to `message`, itself last, as a training example would show it.
+
+        Only what people and we said counts: no other bots, no notices, nobody else's talk.
+        """
+        recent = messages.recent(self._connection, message.channel_id, SEEN)
+        said = [m for m in recent if m.author_kind in ("member", "self") and m.id <= message.id]
+        return conversations.latest(said)[-RECENT:]
 
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])
