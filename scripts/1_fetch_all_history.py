@@ -1,36 +1,45 @@
 """Step 1: copy the server's whole message history into the local database.
 
-    python scripts/1_fetch_all_history.py [--env PATH] [--i-have-permission]
+    python scripts/1_fetch_all_history.py [--env PATH] [--i-have-permission] [--import PATH]
 
 Fetches only what is new since the last run; stop it at any time and run it again to go on.
+`--import` reads an export instead (a file, a folder or a zip), and needs neither token nor network.
 """
 
 import argparse
 import asyncio
+import contextlib
+import functools
+import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bot import config, logs
 from bot.config import UserError
-from data import fetcher, privacy
+from data import fetcher, importer, privacy
 from storage import database
+
+SHOWN = 3  # names in a line
 
 
 def main() -> int:
     arguments = _arguments()
     try:
-        settings = config.load(arguments.env)
+        settings = config.load(arguments.env, needs_discord=arguments.path is None)
         connection = database.connect(settings.database_path)
         if not database.has_permission(connection):
             _ask_permission(arguments.i_have_permission)
             database.confirm_permission(connection, privacy.STATEMENT)
+        if arguments.path:
+            return _import(connection, arguments.path, _own_id(arguments.env))
         report = asyncio.run(fetcher.fetch(settings, connection, _progress))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
-        print("\nStopped. What was fetched is kept; run the same command again to go on.")
+        print("\nStopped. What was stored is kept; run the same command again to go on.")
         return 130
     return _conclude(report)
 
@@ -44,6 +53,49 @@ def _conclude(report: fetcher.Report) -> int:
         return 1
     print("Next: python scripts/2_prepare_training_data.py")
     return 0
+
+
+def _own_id(env_path: Path | None) -> int:
+    """The bot's user id, 0 while there is no token that says it."""
+    with contextlib.suppress(UserError):
+        return config.load(env_path).application_id
+    return 0
+
+
+def _import(connection: sqlite3.Connection, path: Path, own_id: int) -> int:
+    report = importer.load(connection, path, own_id, _import_progress)
+    print(
+        f"Imported {report.new:,} new messages; {report.known:,} were known already. "
+        f"Read {_files(report.files)}."
+    )
+    for reason, count in report.skipped.items():
+        print(f"Left out {count:,}: {reason} (first at {report.first[reason]}).")
+    for title, names in (
+        ("Not read to the end", report.broken),
+        ("Not opened", report.refused),
+        ("No export", report.unrecognised),
+    ):
+        if names:
+            print(f"{title}, {_files(len(names))}: {', '.join(names[:SHOWN])}{_more(names)}")
+    print("Next: python scripts/2_prepare_training_data.py")
+    return 1 if report.broken else 0
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+
+
+def _import_progress(done: int, total: int, messages: int) -> None:
+    _meter(total)(done, f"{messages:,} messages")
+
+
+@functools.cache  # one meter for the whole import
+def _meter(total: int) -> Callable[[int, str], None]:
+    return logs.meter("import", total)
 
 
 def _ask_permission(is_given: bool) -> None:
@@ -65,6 +117,9 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
+    parser.add_argument(
+        "--import", dest="path", type=Path, help="read this export instead of asking Discord"
+    )
     parser.add_argument(
         "--i-have-permission", action="store_true", help=f"confirm: {privacy.STATEMENT}"
     )
