@@ -15,6 +15,7 @@ from data.plan import LONGEST_BURST, ChannelPlan
 from model import prompts
 from storage.messages import snowflake_time
 
+UNLIMITED = 2**31
 REMEMBERED = 40  # messages of a conversation among which a reply's target is looked for
 
 Stored = tuple[int, int, str, int]
@@ -94,6 +95,20 @@ class Renderer:
             "weekday": (sent_at // 86_400 + 3) % 7,  # 1 January 1970 was a Thursday
         }
 
+    def shortened(self, example: Example, encoder: prompts.Encoder, limit: int) -> Example | None:
+        """The example in at most `limit` tokens, without its oldest context.
+
+        None where the reply and what it answers do not fit: a reply is never cut.
+        """
+        persona = example.reply[0].author_id
+        for begin in range(len(example.context)):
+            context = example.context[begin:]
+            turns = [prompts.Turn(**turn) for turn in self._turns(context, persona)]
+            ids = prompts.encode_example(turns, example.text, encoder, UNLIMITED)
+            if ids and len(ids[0]) <= limit:
+                return Example(example.channel_id, context, example.reply)
+        return None
+
     def text(self, content: str) -> str:
         """A message's text as members read it, its secrets masked."""
         if self._masks_secrets:
@@ -112,9 +127,9 @@ class Renderer:
                 yield Said(position, message_id, author_id, self.text(content), has_reactions)
                 position += 1
 
-    def _turns(self, context: Sequence[Said], persona: int) -> list[dict[str, str | None]]:
+    def _turns(self, context: Sequence[Said], persona: int) -> list[dict[str, Any]]:
         """Consecutive messages by one author are one turn; the persona's have no name."""
-        turns: list[dict[str, str | None]] = []
+        turns: list[dict[str, Any]] = []
         speaker = context[0].author_id
         said: list[str] = []
         for _, _, author, text, _ in (*context, _END):

@@ -25,6 +25,7 @@ from data.plan import HELD_OUT, LEARNED, ChannelPlan
 from data.preferences import Exposure
 from data.selection import Selection
 from data.training_files import TrainingFiles
+from model.prompts import Encoder
 from storage import messages
 from storage.messages import Message, snowflake_at
 
@@ -46,6 +47,7 @@ class Settings:
     held_out: float = 0.1  # of each channel's messages, the newest
     author_share: float = 0.15  # of what is learned, at most, by one author
     masks_secrets: bool = True
+    max_seq_length: int = 0  # tokens of an example, template included; 0: step 3 sees to it
     rejected: str = "model"  # the other side of a preference: one of `REJECTED`
 
     def __post_init__(self) -> None:
@@ -55,6 +57,10 @@ class Settings:
             (0 <= self.pair_share <= 1, "--pair-share must be from 0 to 1"),
             (0 < self.held_out < 1, "--held-out must be between 0 and 1"),
             (0 < self.author_share <= 1, "--author-share must be above 0 and at most 1"),
+            (
+                self.max_seq_length == 0 or self.max_seq_length >= 64,
+                "--max-seq-length must be at least 64",
+            ),
             (self.rejected in REJECTED, f"--rejected must be one of: {', '.join(REJECTED)}"),
         ):
             if not is_right:
@@ -74,6 +80,7 @@ class Summary:
     left_out: dict[str, int]
     thinned: int
     near_duplicates: int
+    too_long: int
     masked: dict[str, int]
 
 
@@ -82,11 +89,12 @@ def prepare(
     folder: Path,
     settings: Settings | None = None,
     on_progress: OnProgress = lambda *_: None,
+    encoder: Encoder | None = None,
 ) -> Summary:
     """Write the files of `data/training_files.py` into `folder`.
 
-    Raises `UserError` when the history is too small to learn from; the files of the last run then
-    stay as they are.
+    `encoder` is the model's, where `settings.max_seq_length` is to be kept. Raises `UserError`
+    when the history is too small to learn from; the files of the last run then stay as they are.
     """
     settings = settings or Settings()
     total = messages.count(connection)
@@ -98,7 +106,7 @@ def prepare(
     _refuse_too_little(plans, left_out)
     files = TrainingFiles(folder)
     try:
-        writer = _Writer(connection, settings, files)
+        writer = _Writer(connection, settings, files, encoder)
         writer.write(plans, lambda done: on_progress(total + done, 2 * total))
         summary = _summary(plans, left_out, thinned, writer)
         hashes = [hashlib.sha256(b"%d" % i).hexdigest()[:16] for i in writer.used(plans)]
@@ -147,6 +155,7 @@ def _summary(
         left_out=dict(left_out),
         thinned=thinned,
         near_duplicates=writer.near_duplicates,
+        too_long=writer.too_long,
         masked=dict(writer.renderer.masked),
     )
 
@@ -155,15 +164,20 @@ class _Writer:
     """Writes the planned examples, and notes which messages they show."""
 
     def __init__(
-        self, connection: sqlite3.Connection, settings: Settings, files: TrainingFiles
+        self,
+        connection: sqlite3.Connection,
+        settings: Settings,
+        files: TrainingFiles,
+        encoder: Encoder | None,
     ) -> None:
-        self._connection, self._rejected, self.files = connection, settings.rejected, files
+        self._connection, self._settings, self.files = connection, settings, files
+        self._encoder = encoder
         self.renderer = Renderer(messages.names(connection), settings.masks_secrets)
         self._exposure = Exposure.fit(connection)
         self._dice = random.Random(settings.seed)
         self._held_out = Duplicates()
         self._shown: dict[int, Flags] = {}
-        self.near_duplicates = 0
+        self.near_duplicates = self.too_long = 0
 
     def write(self, plans: Sequence[ChannelPlan], on_progress: Callable[[int], None]) -> None:
         """What is held out comes first: nothing nearly the same is learned then."""
@@ -194,9 +208,13 @@ class _Writer:
         texts = messages.texts(self._connection, channel.channel_id, int(ids[0]), int(ids[-1]))
         shown = self._shown.setdefault(channel.channel_id, np.zeros(len(channel.ids), np.bool_))
         begin = channel.line if side == HELD_OUT else 0
-        for number, example in enumerate(self.renderer.examples(channel, side, texts)):
+        for number, planned in enumerate(self.renderer.examples(channel, side, texts)):
             if number % 500 == 0:
-                on_progress(done + example.reply[0].position - begin)
+                on_progress(done + planned.reply[0].position - begin)
+            example = self._shortened(planned)
+            if example is None:
+                self.too_long += 1
+                continue
             if side == HELD_OUT:
                 self._held_out.add(example.text)
             elif self._held_out.has_one_like(example.text):
@@ -205,6 +223,12 @@ class _Writer:
             for said in (*example.context, *example.reply):
                 shown[said.position] = True
             self._write_example(example, "valid" if side == HELD_OUT else "train")
+
+    def _shortened(self, example: Example) -> Example | None:
+        limit = self._settings.max_seq_length
+        if not (self._encoder and limit):
+            return example
+        return self.renderer.shortened(example, self._encoder, limit)
 
     def _write_example(self, example: Example, name: str) -> None:
         """An example; and a preference, if people liked it beyond what is usual there."""
@@ -225,10 +249,10 @@ class _Writer:
 
     def _alternative(self, example: Example, chosen: Message) -> str | None:
         """The pair's other side; None: training fills it in with the model's own reply."""
-        if self._rejected == "model":
+        if self._settings.rejected == "model":
             return None
-        if self._rejected != "sibling":
-            return preferences.alternatives(example.text, self._dice, self._rejected)
+        if self._settings.rejected != "sibling":
+            return preferences.alternatives(example.text, self._dice, self._settings.rejected)
         if chosen.reply_to is None:
             return None
         end = snowflake_at(chosen.sent_at + SIBLING_SECONDS)

@@ -3,6 +3,7 @@
     python scripts/2_prepare_training_data.py [--env PATH] [--seed N] [--author-share SHARE]
         [--held-out SHARE] [--window FEWEST MOST] [--pair-share SHARE]
         [--rejected model|sibling|formal|generic] [--keep-secrets]
+        [--max-seq-length TOKENS [--base-gguf PATH]]
 
 Writes data_storage/training/{train,valid,preferences,valid_preferences}.jsonl and manifest.json.
 """
@@ -17,6 +18,8 @@ from bot import config, logs
 from bot.config import UserError
 from data import preferences, preprocessor
 from data.preprocessor import Settings, Summary
+from model import catalog
+from model.prompts import Encoder
 from storage import database, messages
 
 
@@ -31,13 +34,17 @@ def main() -> int:
             held_out=arguments.held_out,
             author_share=arguments.author_share,
             masks_secrets=not arguments.keep_secrets,
+            max_seq_length=arguments.max_seq_length,
             rejected=arguments.rejected,
         )
+        encoder = None
+        if recipe.max_seq_length:
+            encoder = _encoder(arguments.base_gguf or catalog.small_model(settings.models_dir))
         connection = database.connect(settings.database_path)
         total = 2 * messages.count(connection)  # every message is read twice
         meter = logs.meter("prepare", total)
         summary = preprocessor.prepare(
-            connection, settings.training_dir, recipe, lambda done, _: meter(done, "")
+            connection, settings.training_dir, recipe, lambda done, _: meter(done, ""), encoder
         )
         logs.report(logs.Progress("prepare", total, total))
     except UserError as error:
@@ -47,6 +54,12 @@ def main() -> int:
         return 130
     _conclude(summary)
     return 0
+
+
+def _encoder(gguf: Path) -> Encoder:
+    from model import worker  # llama.cpp: not needed for --help
+
+    return worker.encoder(worker.load(gguf, 512))
 
 
 def _conclude(summary: Summary) -> None:
@@ -62,6 +75,8 @@ def _conclude(summary: Summary) -> None:
         print(f"  examples left out, so that nobody dominates: {summary.thinned:,}")
     if summary.near_duplicates:
         print(f"  examples left out, near copies of held-out ones: {summary.near_duplicates:,}")
+    if summary.too_long:
+        print(f"  examples left out, too long: {summary.too_long:,}")
     for kind, number in sorted(summary.masked.items()):
         print(f"  masked, {kind}: {number:,}")
     if advice := preferences.advice(summary.preferences):
@@ -108,6 +123,16 @@ def _arguments() -> argparse.Namespace:
         default=usual.rejected,
         help="what is set against a liked reply: the model's own (step 3 fills it in), another "
         "reply that nobody liked, or a canned one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-seq-length",
+        type=int,
+        default=usual.max_seq_length,
+        metavar="TOKENS",
+        help="drop the oldest context of longer examples here, and not only in step 3",
+    )
+    parser.add_argument(
+        "--base-gguf", type=Path, help="whose tokens those are (default: the small model)"
     )
     parser.add_argument(
         "--keep-secrets", action="store_true", help="do not mask passwords, keys and addresses"

@@ -14,6 +14,7 @@ import pytest
 from bot.config import UserError
 from data import preprocessor
 from data.preprocessor import Settings
+from model import prompts
 from storage import database, messages
 from tests.data.history import chat, message, store
 
@@ -121,6 +122,31 @@ def test_long_replies_are_whole_and_long_context_is_cut(
     by_id = {row["message_id"]: row for row in rows(tmp_path / "train.jsonl")}
     assert by_id[long.id]["reply"] == [long.content]
     assert max(len(turn["text"]) for turn in by_id[answer.id]["turns"]) < 1000
+
+
+def test_what_is_too_long_loses_its_oldest_context(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    encoder = prompts.Encoder(prompts.CHATML, lambda text, _: [1] * len(text.split()))
+    said = chat(800)
+    wall = message(said[200].sent_at - 1_700_000_000 + 5, 30, "wall " * 100)
+    store(connection, [*said, wall])
+    preprocessor.prepare(connection, tmp_path / "whole")
+    limited = Settings(max_seq_length=64)
+    summary = preprocessor.prepare(connection, tmp_path, limited, encoder=encoder)
+    whole = {row["message_id"]: row for row in rows(tmp_path / "whole" / "train.jsonl")}
+    found = rows(tmp_path / "train.jsonl")
+    assert summary.too_long == len(whole) - len(found) == 2  # the wall, and what answers it
+    for row in found:
+        full = whole[row["message_id"]]
+        assert row["reply"] == full["reply"]
+        assert row["context_ids"] == full["context_ids"][-len(row["context_ids"]) :]
+        turns = [prompts.Turn(**turn) for turn in row["turns"]]
+        ids, _ = prompts.encode_example(turns, row["reply"][0], encoder, 10_000) or ([], 0)
+        assert 0 < len(ids) <= 64
+    assert any(
+        len(row["context_ids"]) < len(whole[row["message_id"]]["context_ids"]) for row in found
+    )
 
 
 def test_two_runs_write_the_same_bytes(connection: sqlite3.Connection, tmp_path: Path) -> None:
@@ -249,6 +275,7 @@ def test_everybody_excluded_is_said(connection: sqlite3.Connection, tmp_path: Pa
         {"held_out": 0.0},
         {"author_share": 0.0},
         {"rejected": "rude"},
+        {"max_seq_length": 10},
     ],
 )
 def test_wrong_settings_are_sentences(wrong: dict[str, Any]) -> None:
