@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model import provenance
+from model import export, provenance
 
 IDS = [1_100_000_000_000_000_000 + number for number in range(50)]
 
@@ -59,3 +59,18 @@ def test_models_without_an_answer_are_no_error(tmp_path: Path) -> None:
         (folder / provenance.DATA).write_text(garbage)
         assert provenance.learned_from(tmp_path / "models", IDS) == []
         assert provenance.erased_people(folder) == 0
+
+
+def test_an_exported_model_and_its_row_know_of_the_erased(
+    tmp_path: Path, manifest: Path, tiny_model: Path
+) -> None:
+    pytest.importorskip("peft")
+    from tests.model.test_export import a_run
+
+    run, _ = a_run(tmp_path / "models", tiny_model)
+    provenance.keep(manifest, run.folder)
+    provenance.mark_erased(run.folder, 7)
+    exported = export.export(run, tmp_path / "models", "F16")
+    assert export.row(exported).erased_people == 1
+    found = provenance.learned_from(tmp_path / "models", [IDS[0]])
+    assert found == [exported.path.parent, run.folder]
