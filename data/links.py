@@ -21,39 +21,38 @@ import numpy.typing as npt
 
 from storage.messages import DISCORD_EPOCH_MS, Message
 
-LAGS = 32
+LAGS = 24
 BURST_SECONDS = 15  # to read somebody's message and to answer it takes longer
 SILENCE_SECONDS = 600  # after which a message without a clear target begins a conversation
-START_SCORE = -1.1  # what the best candidate must reach then: 98 % of real replies do
+START_SCORE = -1.2  # what the best candidate must reach then: 98 % of real replies do
 WEIGHTS = {
-    "log_lag": -0.83,
-    "is_previous": -0.51,
+    "log_lag": -0.82,
+    "is_previous": -0.44,
     "log_gap": -0.18,
-    "log_gap_over_silence": -0.25,
+    "log_gap_over_silence": -0.26,
     "a_day_ago": -0.49,
-    "a_week_ago": -1.04,
-    "is_own": -1.72,
-    "is_own_previous": 1.22,
-    "is_own_just_now": -1.12,
+    "a_week_ago": -1.12,
+    "is_own": -1.8,
+    "is_own_previous": 1.3,
+    "is_own_just_now": -1.23,
     "is_authors_last": 0.32,
-    "is_newest_other": 0.26,
-    "before_own": -1.07,
-    "is_mentioned": 2.12,
-    "is_mentioned_last": 0.95,
-    "another_is_mentioned": -0.72,
-    "mentions_me": 1.77,
-    "mentions_another": -0.55,
-    "shared_words": 0.7,
-    "shared_rare": 2.63,
-    "shared_common": 0.68,
-    "shared_around": 1.71,
-    "asks": 0.54,
-    "asks_unanswered": 0.31,
-    "follows_own": 0.72,
-    "log_length": 0.34,
-    "thanks_for_question": -1.07,
-    "is_mid_burst": 0.33,
-    "is_thanks": -0.35,
+    "is_newest_other": 0.21,
+    "before_own": -1.03,
+    "is_mentioned": 1.96,
+    "is_mentioned_last": 1.02,
+    "another_is_mentioned": -0.76,
+    "mentions_me": 1.8,
+    "mentions_another": -0.51,
+    "shared_words": 0.67,
+    "likeness": 2.6,
+    "likeness_around": 1.83,
+    "asks": 0.52,
+    "asks_unanswered": 0.36,
+    "follows_own": 0.68,
+    "log_length": 0.32,
+    "thanks_for_question": -1.13,
+    "is_mid_burst": 0.38,
+    "is_thanks": -0.33,
 }
 
 _STEM = re.compile(r"([^\W_]{3,6})[^\W_]*")  # of a word its first six letters count
@@ -63,8 +62,7 @@ _THANKS = re.compile(
     r"(thanks|thank|thx|ty|great|nice|cool|awesome|yes|yeah|yep|no|nope|ok|okay|agree|agreed"
     r"|exactly|sure|right|lol|haha|true|good|wow|oh|ah|same|done)\b"
 )
-_RARE, _COMMON = 60, 400  # times a word was seen: up to here a rare one; above, it says nothing
-_RARE_SHARE, _COMMON_SHARE = 0.0015, 0.01  # and of so many messages, once there are many
+_RARE, _RARE_SHARE = 100, 0.0025  # a word tells something if it was seen in so few messages
 _OPENING = re.compile(
     r"\W*(?:hi|hello|hey|morning|good (?:morning|evening|afternoon)|any(?:one|body)|who|is there"
     r"|(?:does|has|is|can|could) (?:any|some)|how (?:do|can|to|does|would)|quick question|question"
@@ -85,14 +83,12 @@ class _Columns:
     authors: Ints
     replies: Ints  # message ids, 0 for none
     mentioned: Ints  # (messages, 3) authors
-    rare: Ints  # how many rare words
-    common: Ints
+    words: Ints  # how many rare ones
     lengths: Ints
     asks: Flags
     thanks: Flags
     opens: Flags
-    shared_rare: Ints  # (messages, LAGS): words shared with the messages before
-    shared_common: Ints
+    shared: Ints  # (messages, LAGS): rare words shared with the messages before
 
     @property
     def sent_at(self) -> Array:
@@ -107,7 +103,7 @@ class _Columns:
 
 
 class _Word:
-    """A word's beginning: how often it was seen, and in which of the channel's last messages."""
+    """A word's beginning: in how many messages it was seen, and in which of the last ones."""
 
     __slots__ = ("at", "seen")
 
@@ -153,21 +149,22 @@ class Linker:
     def _columns(self, block: Sequence[Message]) -> _Columns:
         texts = [message.content.lower() for message in block]
         authors = [self._author(message) for message in block]
-        mentioned = [self._mentioned(m, text) for m, text in zip(block, texts, strict=True)]
-        counts, shared_rare, shared_common = self._count_words(texts)
+        mentioned = np.full((len(block), len(_NOBODY)), -1)
+        for row, (message, text) in enumerate(zip(block, texts, strict=True)):
+            if message.mentions or "@" in text or _ADDRESS.match(text):
+                mentioned[row] = self._mentioned(message, text)
+        words, shared = self._rare_words(texts)
         return _Columns(
             ids=np.array([message.id for message in block], np.int64),
             authors=np.array(authors, np.int64),
             replies=np.array([message.reply_to or 0 for message in block], np.int64),
-            mentioned=np.array(mentioned, np.int64),
-            rare=counts[:, 0],
-            common=counts[:, 1],
+            mentioned=mentioned,
+            words=words,
             lengths=np.array([len(text) for text in texts], np.int64),
             asks=np.array(["?" in text for text in texts]),
             thanks=np.array([_THANKS.match(text) is not None for text in texts]),
             opens=np.array([_OPENING.match(text) is not None for text in texts]),
-            shared_rare=shared_rare,
-            shared_common=shared_common,
+            shared=shared,
         )
 
     def _author(self, message: Message) -> int:
@@ -182,48 +179,36 @@ class Linker:
     def _mentioned(self, message: Message, text: str) -> tuple[int, ...]:
         """Up to three authors that a message names, by mention, `@name` or `name:` in front."""
         address = _ADDRESS.match(text)
-        if not (message.mentions or address or "@" in text):
-            return _NOBODY
         found = [self._authors.get(person, -1) for person in message.mentions]
         names = _AT.findall(text) + ([address[1]] if address else [])
         found += [self._names.get(name, -1) for name in names]
         return (*(number for number in found if number >= 0), *_NOBODY)[: len(_NOBODY)]
 
-    def _count_words(self, texts: Sequence[str]) -> tuple[Ints, Ints, Ints]:
-        """(messages, 2) rare and common words, and how many of either each shares with a lag."""
-        counts: list[tuple[int, int]] = []
-        rare: list[int] = []  # row * LAGS + lag - 1, once a shared word
-        common: list[int] = []
-        rare_below = max(_RARE, _RARE_SHARE * self._position)
-        common_below = max(_COMMON, _COMMON_SHARE * self._position)
+    def _rare_words(self, texts: Sequence[str]) -> tuple[Ints, Ints]:
+        """How many rare words each text has, and how many it shares with each lag."""
+        counts, pairs = [], []  # a pair is row * LAGS + lag - 1
+        most = max(_RARE, _RARE_SHARE * self._position)
         known = self._words
         for row, text in enumerate(texts):
-            here = self._position + row
-            rares = commons = 0
+            here, count = self._position + row, 0
             for stem in set(_STEM.findall(text)):
                 word = known.get(stem)
                 if word is None:
                     word = known[stem] = _Word()
                 word.seen = seen = word.seen + 1
-                if seen > common_below:
+                if seen > most:
                     continue
-                if seen <= rare_below:
-                    rares += 1
-                    pairs = rare
-                else:
-                    commons += 1
-                    pairs = common
+                count += 1
                 if here - word.at[-1] > LAGS:  # as nearly always
                     word.at = [here]
                 else:
                     near = [before for before in word.at if here - before <= LAGS]
                     pairs += [row * LAGS + here - before - 1 for before in near]
                     word.at = [*near, here]
-            counts.append((rares, commons))
+            counts.append(count)
         self._position += len(texts)
-        size = len(texts) * LAGS
-        grids = [np.bincount(np.array(at, np.int64), minlength=size) for at in (rare, common)]
-        return np.array(counts), grids[0].reshape(-1, LAGS), grids[1].reshape(-1, LAGS)
+        shared = np.bincount(np.array(pairs, np.int64), minlength=len(texts) * LAGS)
+        return np.array(counts), shared.reshape(-1, LAGS)
 
 
 def _best(seen: _Columns, start: int) -> Ints:
@@ -282,11 +267,11 @@ def _features(seen: _Columns, start: int) -> tuple[dict[str, Array], Flags]:
     log_gap = np.log1p(gap)
     i_mention, mentions_me = _mentions(seen, here, at, author)
     mentions = (seen.mentioned[:, 0] >= 0)[at]
-    rare = _cosine(seen.shared_rare, seen.rare, here, at)
-    common = _cosine(seen.shared_common, seen.common, here, at)
-    around = np.zeros_like(rare)  # shared with its author's messages before and after it
-    around[:, 1:] += rare[:, :-1] * goes_on[:, 1:]
-    around[:, :-1] += rare[:, 1:] * continues[:, :-1]
+    roots = np.sqrt(np.maximum(1, seen.words))
+    likeness = seen.shared[here] / (roots[here][:, None] * roots[at])  # the cosine
+    around = np.zeros_like(likeness)  # that of its author's messages before and after it
+    around[:, 1:] += likeness[:, :-1] * goes_on[:, 1:]
+    around[:, :-1] += likeness[:, 1:] * continues[:, :-1]
     asks = seen.asks[at]
     return {
         "log_lag": np.log(lag),
@@ -306,10 +291,9 @@ def _features(seen: _Columns, start: int) -> tuple[dict[str, Array], Flags]:
         "another_is_mentioned": (seen.mentioned[here][:, :1] >= 0) & ~i_mention,
         "mentions_me": mentions_me & is_open,
         "mentions_another": mentions & ~mentions_me,
-        "shared_words": np.minimum(seen.shared_rare[here], 4),
-        "shared_rare": rare,
-        "shared_common": common,
-        "shared_around": around,
+        "shared_words": np.minimum(seen.shared[here], 4),
+        "likeness": likeness,
+        "likeness_around": around,
         "asks": asks & other,
         "asks_unanswered": asks & other & is_open,
         "follows_own": after_mine,
@@ -341,10 +325,3 @@ def _mentions(seen: _Columns, here: Ints, at: Ints, author: Ints) -> tuple[Flags
     mine = seen.authors[here[rows]][:, None]
     backward[rows, lags] = (seen.mentioned[at[rows, lags]] == mine).any(1)
     return forward, backward
-
-
-def _cosine(shared: Ints, sizes: Ints, here: Ints, at: Ints) -> Array:
-    """Shared words over the geometric mean of how many there are."""
-    roots = np.sqrt(np.maximum(1, sizes))
-    cosine: Array = shared[here] / (roots[here][:, None] * roots[at])
-    return cosine
