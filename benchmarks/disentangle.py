@@ -102,11 +102,10 @@ def _channels(connection: sqlite3.Connection) -> Iterator[Channel]:
 
 def guess(channels: Sequence[Channel]) -> Iterator[Guess]:
     """Every marked reply with its guesses, oldest first."""
-    linker = Linker()
+    common = _common(channels)
     found = []
     for channel in channels:
-        linker.next_channel()
-        linked = linker.link([_hidden(message) for message in channel]).tolist()
+        linked = Linker(common).link([_hidden(message) for message in channel]).tolist()
         known = {message.id for message in channel}
         for before, message, link in zip(channel, channel[1:], linked[1:], strict=False):
             if message.reply_to in known:
@@ -114,6 +113,10 @@ def guess(channels: Sequence[Channel]) -> Iterator[Guess]:
                 in_gap = before.id if is_near else 0
                 found.append(Guess(message.id, message.reply_to, link, before.id, in_gap))
     return iter(sorted(found, key=attrgetter("id")))
+
+
+def _common(channels: Sequence[Channel]) -> frozenset[str]:
+    return links.common_words(message.content for channel in channels for message in channel)
 
 
 def _hidden(message: Message) -> Message:
@@ -165,7 +168,7 @@ def fit(marked: Sequence[Channel], casual: Sequence[Channel]) -> dict[str, Any]:
 
 
 def _marked_cases(channels: Sequence[Channel]) -> list[Case]:
-    cases, linker = [], Linker()
+    cases, common = [], _common(channels)
     for channel in channels:
         places = {message.id: place for place, message in enumerate(channel)}
         targets = {
@@ -173,13 +176,13 @@ def _marked_cases(channels: Sequence[Channel]) -> list[Case]:
             for place, message in enumerate(channel)
             if message.reply_to in places
         }
-        cases += _cases(linker, [_hidden(message) for message in channel], targets)
+        cases += _cases(Linker(common), [_hidden(message) for message in channel], targets)
     return sorted(cases, key=attrgetter("id"))
 
 
 def _addressed_cases(channels: Sequence[Channel], hides: bool) -> list[Case]:
     """Messages that begin with `@somebody` who wrote lately; without that where `hides`."""
-    cases, linker = [], Linker()
+    cases, common = [], _common(channels)
     for channel in channels:
         targets = {place: right for place, right in _addressed(channel) if right.any()}
         said = channel
@@ -190,7 +193,7 @@ def _addressed_cases(channels: Sequence[Channel], hides: bool) -> list[Case]:
                 else m
                 for place, m in enumerate(channel)
             ]
-        cases += _cases(linker, said, targets)
+        cases += _cases(Linker(common), said, targets)
     return sorted(cases, key=attrgetter("id"))
 
 
@@ -208,7 +211,6 @@ def _addressed(channel: Channel) -> Iterator[tuple[int, Flags]]:
 
 
 def _cases(linker: Linker, channel: Channel, targets: dict[int, Flags]) -> list[Case]:
-    linker.next_channel()
     features, exists = linker.features(channel)
     grid = np.stack([np.broadcast_to(c, exists.shape) for c in features.values()], axis=2)
     return [

@@ -13,7 +13,7 @@ import discord
 from bot import participation
 from bot.participation import Reason
 from bot.recall import Recall
-from data import conversations, discord_api
+from data import conversations, discord_api, links
 from model import prompts
 from model.inference import Engine, EngineError, Sampling
 from storage import database, messages
@@ -22,6 +22,7 @@ from storage.messages import Message
 log = logging.getLogger(__name__)
 
 SEEN = 40  # of a channel's last messages, among which the conversation is found
+SAMPLE = 5_000  # messages that show which words are common here
 RECENT = 9  # of its messages are shown to the model, as in the longest windows it is trained on
 RECALLED = 3
 PAUSE_SECONDS = 0.7  # between the messages of a burst
@@ -41,6 +42,7 @@ class Handler:
     ) -> None:
         self._connection, self._engine, self._recall = connection, engine, recall
         self._own_id, self._pause_seconds = own_id, pause_seconds
+        self._common = links.common_words(messages.sample(connection, SAMPLE))
         self._turns: dict[int, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self.in_flight = 0
 
@@ -142,7 +144,7 @@ class Handler:
         """
         recent = messages.recent(self._connection, message.channel_id, SEEN)
         said = [m for m in recent if m.author_kind in ("member", "self") and m.id <= message.id]
-        return conversations.latest(said)[-RECENT:]
+        return conversations.latest(said, self._common)[-RECENT:]
 
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])

@@ -5,7 +5,7 @@ else the one that `data/links.py` finds. Several conversations may go on in a ch
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 
@@ -14,17 +14,15 @@ from storage.messages import Message
 
 
 class Untangler:
-    """Untangles one channel after the other, in order and a block of messages at a time."""
+    """Untangles one channel, in order and a block of messages at a time.
 
-    def __init__(self) -> None:
-        self._linker = Linker()
+    `common` are the words that tell nothing here (`links.common_words`).
+    """
+
+    def __init__(self, common: Set[str] = frozenset()) -> None:
+        self._linker = Linker(common)
         self._ids, self._numbers = array("q"), array("q")
         self._next = 0
-
-    def next_channel(self) -> None:
-        """Begin another channel; the conversations' numbers start at 0 again."""
-        self._linker.next_channel()
-        self._ids, self._numbers, self._next = array("q"), array("q"), 0
 
     def feed(self, block: Sequence[Message]) -> tuple[Ints, Ints]:
         """For each message what it answers (an id, 0: nothing) and its conversation's number.
@@ -48,9 +46,9 @@ class Untangler:
         return np.where(places < 0, 0, targets), np.array(self._numbers[start:], np.int64)
 
 
-def latest(messages: Sequence[Message]) -> list[Message]:
+def latest(messages: Sequence[Message], common: Set[str] = frozenset()) -> list[Message]:
     """Those of a channel's messages, oldest first, that belong to the last one's conversation."""
     if not messages:
         return []
-    _, numbers = Untangler().feed(messages)
+    _, numbers = Untangler(common).feed(messages)
     return [m for m, number in zip(messages, numbers, strict=True) if number == numbers[-1]]

@@ -3,7 +3,7 @@
 Every message is compared with the `LAGS` before it in its channel. A candidate's score is the sum
 of its features, weighted by `WEIGHTS`: how far back it is in messages and in time, who wrote it,
 whether one of the two mentions the other's author, whether its author still waits for an answer,
-and the words both share, rare ones above all. The best candidate is the target, unless a
+and the words both share that few messages have. The best candidate is the target, unless a
 conversation begins: the channel had been silent and nothing speaks for it, or somebody who wrote
 nothing lately opens with a greeting or a question to everybody.
 
@@ -13,8 +13,10 @@ of one community and to the addressed authors of another; it says to which part 
 """
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -24,35 +26,35 @@ from storage.messages import DISCORD_EPOCH_MS, Message
 LAGS = 24
 BURST_SECONDS = 15  # to read somebody's message and to answer it takes longer
 SILENCE_SECONDS = 600  # after which a message without a clear target begins a conversation
-START_SCORE = -1.2  # what the best candidate must reach then: 98 % of real replies do
+START_SCORE = -0.95  # what the best candidate must reach then: 98 % of real replies do
 WEIGHTS = {
-    "log_lag": -0.82,
-    "is_previous": -0.44,
-    "log_gap": -0.18,
-    "log_gap_over_silence": -0.26,
-    "a_day_ago": -0.49,
-    "a_week_ago": -1.12,
-    "is_own": -1.8,
-    "is_own_previous": 1.3,
-    "is_own_just_now": -1.23,
-    "is_authors_last": 0.32,
-    "is_newest_other": 0.21,
-    "before_own": -1.03,
-    "is_mentioned": 1.96,
-    "is_mentioned_last": 1.02,
-    "another_is_mentioned": -0.76,
-    "mentions_me": 1.8,
-    "mentions_another": -0.51,
-    "shared_words": 0.67,
-    "likeness": 2.6,
-    "likeness_around": 1.83,
-    "asks": 0.52,
-    "asks_unanswered": 0.36,
-    "follows_own": 0.68,
-    "log_length": 0.32,
-    "thanks_for_question": -1.13,
-    "is_mid_burst": 0.38,
-    "is_thanks": -0.33,
+    "log_lag": -0.84,
+    "is_previous": -0.43,
+    "log_gap": -0.17,
+    "log_gap_over_silence": -0.25,
+    "a_day_ago": -0.48,
+    "a_week_ago": -1.23,
+    "is_own": -1.6,
+    "is_own_previous": 1.34,
+    "is_own_just_now": -1.32,
+    "is_authors_last": 0.3,
+    "is_newest_other": 0.2,
+    "before_own": -1.04,
+    "is_mentioned": 2.11,
+    "is_mentioned_last": 0.79,
+    "another_is_mentioned": -0.82,
+    "mentions_me": 1.69,
+    "mentions_another": -0.54,
+    "shared_words": 0.89,
+    "likeness": 2.36,
+    "likeness_around": 1.32,
+    "asks": 0.6,
+    "asks_unanswered": 0.31,
+    "follows_own": 0.7,
+    "log_length": 0.37,
+    "thanks_for_question": -1.12,
+    "is_mid_burst": 0.37,
+    "is_thanks": -0.31,
 }
 
 _STEM = re.compile(r"([^\W_]{3,6})[^\W_]*")  # of a word its first six letters count
@@ -62,7 +64,8 @@ _THANKS = re.compile(
     r"(thanks|thank|thx|ty|great|nice|cool|awesome|yes|yeah|yep|no|nope|ok|okay|agree|agreed"
     r"|exactly|sure|right|lol|haha|true|good|wow|oh|ah|same|done)\b"
 )
-_RARE, _RARE_SHARE = 100, 0.0025  # a word tells something if it was seen in so few messages
+COMMON_SHARE = 0.01  # of a sample's messages: a word that is in more tells nothing
+SAMPLE = 50_000
 _OPENING = re.compile(
     r"\W*(?:hi|hello|hey|morning|good (?:morning|evening|afternoon)|any(?:one|body)|who|is there"
     r"|(?:does|has|is|can|could) (?:any|some)|how (?:do|can|to|does|would)|quick question|question"
@@ -83,12 +86,12 @@ class _Columns:
     authors: Ints
     replies: Ints  # message ids, 0 for none
     mentioned: Ints  # (messages, 3) authors
-    words: Ints  # how many rare ones
+    words: Ints  # how many telling ones
     lengths: Ints
     asks: Flags
     thanks: Flags
     opens: Flags
-    shared: Ints  # (messages, LAGS): rare words shared with the messages before
+    shared: Ints  # (messages, LAGS): telling words shared with the messages before
 
     @property
     def sent_at(self) -> Array:
@@ -102,30 +105,23 @@ class _Columns:
         return _Columns(*(np.concatenate(pair) for pair in pairs))
 
 
-class _Word:
-    """A word's beginning: in how many messages it was seen, and in which of the last ones."""
-
-    __slots__ = ("at", "seen")
-
-    def __init__(self) -> None:
-        self.seen = 0
-        self.at = [-LAGS - 1]
+def common_words(texts: Iterable[str]) -> frozenset[str]:
+    """The words of a community that are too common to tell what a message is about."""
+    words = [set(_STEM.findall(text.lower())) for text in texts]
+    counts = Counter(chain.from_iterable(words))
+    return frozenset(word for word, count in counts.items() if count > COMMON_SHARE * len(words))
 
 
 @dataclass
 class Linker:
-    """Links the messages of one channel after the other, in order and a block at a time."""
+    """Links the messages of one channel, in order and a block at a time."""
 
-    _words: dict[str, _Word] = field(default_factory=dict)
+    common: Set[str] = frozenset()
+    _words: dict[str, list[int]] = field(default_factory=dict)  # and which last messages had them
     _authors: dict[int, int] = field(default_factory=dict)
     _names: dict[str, int] = field(default_factory=dict)
     _before: _Columns | None = None
     _position: int = 0
-
-    def next_channel(self) -> None:
-        """Forget the channel read so far; how rare words are is kept."""
-        self._authors, self._names, self._before = {}, {}, None
-        self._position += LAGS  # its words are out of reach
 
     def link(self, block: Sequence[Message]) -> Ints:
         """For each message the id of the one it answers, 0 where it begins a conversation.
@@ -153,7 +149,7 @@ class Linker:
         for row, (message, text) in enumerate(zip(block, texts, strict=True)):
             if message.mentions or "@" in text or _ADDRESS.match(text):
                 mentioned[row] = self._mentioned(message, text)
-        words, shared = self._rare_words(texts)
+        words, shared = self._telling_words(texts)
         return _Columns(
             ids=np.array([message.id for message in block], np.int64),
             authors=np.array(authors, np.int64),
@@ -184,29 +180,25 @@ class Linker:
         found += [self._names.get(name, -1) for name in names]
         return (*(number for number in found if number >= 0), *_NOBODY)[: len(_NOBODY)]
 
-    def _rare_words(self, texts: Sequence[str]) -> tuple[Ints, Ints]:
-        """How many rare words each text has, and how many it shares with each lag."""
+    def _telling_words(self, texts: Sequence[str]) -> tuple[Ints, Ints]:
+        """How many telling words each text has, and how many it shares with each lag."""
         counts, pairs = [], []  # a pair is row * LAGS + lag - 1
-        most = max(_RARE, _RARE_SHARE * self._position)
         known = self._words
-        for row, text in enumerate(texts):
-            here, count = self._position + row, 0
-            for stem in set(_STEM.findall(text)):
-                word = known.get(stem)
-                if word is None:
-                    word = known[stem] = _Word()
-                word.seen = seen = word.seen + 1
-                if seen > most:
-                    continue
-                count += 1
-                if here - word.at[-1] > LAGS:  # as nearly always
-                    word.at = [here]
+        for row, text in enumerate(texts, self._position):
+            words = set(_STEM.findall(text)) - self.common
+            counts.append(len(words))
+            for word in words:
+                at = known.get(word)
+                if at is None or row - at[-1] > LAGS:  # as nearly always
+                    known[word] = [row]
                 else:
-                    near = [before for before in word.at if here - before <= LAGS]
-                    pairs += [row * LAGS + here - before - 1 for before in near]
-                    word.at = [*near, here]
-            counts.append(count)
+                    near = [before for before in at if row - before <= LAGS]
+                    first = (row - self._position) * LAGS + row - 1
+                    pairs += [first - before for before in near]
+                    known[word] = [*near, row]
         self._position += len(texts)
+        reach = self._position - LAGS
+        self._words = {word: at for word, at in known.items() if at[-1] >= reach}
         shared = np.bincount(np.array(pairs, np.int64), minlength=len(texts) * LAGS)
         return np.array(counts), shared.reshape(-1, LAGS)
 

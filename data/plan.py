@@ -13,7 +13,7 @@ leave less than half of the newest messages (one long conversation), it is cut a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
@@ -56,16 +56,16 @@ def read(
     history: Iterable[Message],
     reason_to_leave_out: Callable[[Message], str | None],
     held_out: float,
+    common: Set[str] = frozenset(),
 ) -> tuple[list[ChannelPlan], Counter[str]]:
     """Plan every channel of a history that is ordered by channel and time.
 
-    Also how many messages were left out, by reason.
+    `common` are the words that tell nothing. Also how many messages were left out, by reason.
     """
     left_out: Counter[str] = Counter()
-    untangler = Untangler()
     plans = []
     for channel_id, messages in groupby(history, attrgetter("channel_id")):
-        untangler.next_channel()
+        untangler = Untangler(common)
         kept = _kept(messages, reason_to_leave_out, left_out)
         plan = _channel(channel_id, kept, untangler, held_out)
         if plan:

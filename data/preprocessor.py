@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bot.config import UserError
-from data import plan, preferences, privacy
+from data import links, plan, preferences, privacy
 from data.duplicates import Duplicates
 from data.examples import REMEMBERED, Example, Renderer
 from data.links import Flags, Ints
@@ -100,7 +100,8 @@ def prepare(
     total = messages.count(connection)
     history = _counted(messages.history(connection), lambda done: on_progress(done, 2 * total))
     selection = Selection(privacy.audience(connection), messages.own(connection))
-    plans, left_out = plan.read(history, selection.reason_to_leave_out, settings.held_out)
+    common = links.common_words(messages.sample(connection, links.SAMPLE))
+    plans, left_out = plan.read(history, selection.reason_to_leave_out, settings.held_out, common)
     plan.choose_sizes(plans, settings.window, settings.pair_share, settings.seed)
     thinned = plan.cap_authors(plans, settings.author_share)
     _refuse_too_little(plans, left_out)

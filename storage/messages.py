@@ -239,6 +239,17 @@ def texts(
     )
 
 
+def sample(connection: sqlite3.Connection, size: int) -> Iterator[str]:
+    """About `size` texts by members, spread over all times; always the same ones."""
+    step = max(1, count(connection) // size)
+    rows = connection.execute(
+        "SELECT content FROM messages WHERE (message_id >> 22) % ? = 0"
+        " AND author_kind = 'member' AND deleted_at IS NULL",
+        (step,),
+    )
+    return (row[0] for row in rows)
+
+
 def own(connection: sqlite3.Connection) -> Iterator[Message]:
     """Every message of the bot's that was not deleted."""
     return _read(connection, "WHERE m.author_kind = 'self' AND m.deleted_at IS NULL", ())

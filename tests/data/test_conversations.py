@@ -1,11 +1,12 @@
 """Untangling: who answers whom, and which messages belong together."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from data import conversations
+from data import conversations, links, plan
 from data.conversations import Untangler
 from data.links import LAGS, Linker
 from storage.messages import Message
@@ -85,13 +86,18 @@ def test_blocks_of_any_size_give_the_same_links() -> None:
 
 
 def test_channels_do_not_see_each_other() -> None:
-    first, second = chat(80), chat(80, people=3, seed=5)
-    untangler = Untangler()
-    untangler.feed(first)
-    untangler.next_channel()
-    targets, found = untangler.feed(second)
-    assert set(targets.tolist()) <= {0, *(m.id for m in second)}
-    assert found.min() == 0
+    first = [replace(m, channel_id=1) for m in chat(80)]
+    second = [replace(m, channel_id=2) for m in chat(80, people=3, seed=5)]
+    plans, _ = plan.read([*first, *second], lambda _: None, 0.1)
+    for one, said in zip(plans, (first, second), strict=True):
+        assert set(one.targets.tolist()) <= {0, *(m.id for m in said)}
+        assert one.conversations.min() == 0
+
+
+def test_common_words_tell_nothing() -> None:
+    texts = ["the cat sat"] * 300 + ["the acetone smells"]
+    assert links.common_words(texts) == {"the", "cat", "sat"}
+    assert links.common_words([]) == frozenset()
 
 
 @pytest.mark.parametrize("reply_to", [999, 2**62])
