@@ -31,7 +31,7 @@ def scan(root: Path, needles: Collection[bytes]) -> list[Path]:
         return []
     haystack = Needles(needles)
     paths = (path for path in root.rglob("*") if not path.is_symlink())
-    return sorted(path for path in paths if _holds(path, haystack))
+    return sorted(path for path in paths if holds(path, haystack))
 
 
 class Needles:
@@ -97,7 +97,8 @@ def _forms(needle: bytes) -> set[bytes]:
     return forms | {text.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be")}
 
 
-def _holds(path: Path, needles: Needles) -> bool:
+def holds(path: Path, needles: Needles) -> bool:
+    """Whether a file, or a LanceDB table's folder, holds any of them or is unreadable."""
     try:
         if path.is_dir():
             return path.suffix == ".lance" and needles.are_in(vectordb.rows(path))
