@@ -3,6 +3,7 @@
 What was derived from the database, or copied from it, simply goes: the next step makes it again.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -79,5 +80,6 @@ def _files(root: Path) -> Iterator[Path]:
 def _delete(paths: Iterable[Path]) -> int:
     doomed = list(paths)
     for path in doomed:
-        path.unlink(missing_ok=True)
-    return len(doomed)
+        with contextlib.suppress(OSError):  # in use, on Windows: the scan will name it
+            path.unlink(missing_ok=True)
+    return sum(not path.exists() for path in doomed)
