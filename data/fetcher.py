@@ -3,6 +3,8 @@
 No gateway session is opened, so a fetch costs none of the 1,000 logins a day and can run while the
 bot does. A page of 100 messages and how far its channel is fetched are stored in one transaction:
 killed at any point, the next run goes on where this one stopped.
+
+Every page also says what is missing: a stored message that Discord no longer has is marked deleted.
 """
 
 import asyncio
@@ -10,51 +12,47 @@ import contextlib
 import dataclasses
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import aiohttp
 import discord
 
 from bot.config import Config
-from data import discord_api
-from storage import messages
+from data import discord_api, pages, payloads, places
+from data.pace import Pace
+from data.pages import Raw
+from data.places import Readable
+from storage import channels, database, lock_file, messages, people
 from storage.database import transaction
-from storage.messages import Channel
+from storage.messages import Message
 
 log = logging.getLogger(__name__)
 
 PAGE = 100
-PAGES_PER_SECOND = 40.0  # below Discord's 50 a second for everything, the bot's own replies too
-AT_ONCE = 20
+ALONE, BESIDE_THE_BOT = 48.0, 40.0  # requests a second of Discord's 50; the bot needs some too
+FRESH_SECONDS = 60.0  # a sign of life from the bot
+FUTURE_SECONDS = 86_400.0
+ANSWER_SECONDS = 5.0  # what is newer than so long before a page was asked for may not be on it
+SILENT = 50  # messages without any content: then it is not the members who say nothing
 
-Readable = discord.TextChannel | discord.VoiceChannel | discord.StageChannel | discord.Thread
 OnProgress = Callable[[int, int, int], None]
 """`on_progress(channels done, channels, messages)`."""
 
 
 @dataclasses.dataclass
 class Report:
-    """What a fetch did."""
+    """What a fetch did. Channels by name; the rest are numbers of messages, and of refusals."""
 
     messages: int = 0
     channels: int = 0
+    deleted: int = 0
+    malformed: int = 0
+    future: int = 0
+    refused: int = 0
     skipped: list[str] = dataclasses.field(default_factory=list)
     failed: list[str] = dataclasses.field(default_factory=list)
-
-
-class Pace:
-    """Lets callers through one by one, evenly spaced."""
-
-    def __init__(self, per_second: float) -> None:
-        self._interval = 1 / per_second
-        self._next = 0.0
-
-    async def wait(self) -> None:
-        """Return when it is this caller's turn."""
-        now = asyncio.get_running_loop().time()
-        turn = max(now, self._next)
-        self._next = turn + self._interval
-        await asyncio.sleep(turn - now)
+    emptied: list[str] = dataclasses.field(default_factory=list)
 
 
 async def fetch(
@@ -62,33 +60,30 @@ async def fetch(
 ) -> Report:
     """Fetch everything new in every channel, thread and forum post that the bot may read.
 
-    Raises `UserError` when the token, the server or the message content intent is not right.
+    Raises `UserError` when the token, the server or the message content intent is not right, and
+    while another fetch is running.
     """
-    report = Report()
-    async with _login(config) as (client, guild):
-        found = await _places(client, guild, config, connection, report)
-        report.channels = len(found)
-        pace, slots = Pace(PAGES_PER_SECOND), asyncio.Semaphore(AT_ONCE)
-        done = 0
+    with lock_file.held(
+        config.data_dir / ".fetching", "Another fetch is running. Wait until it is done."
+    ):
+        pace = Pace(BESIDE_THE_BOT if _is_bot_up(connection) else ALONE)
+        async with _login(config, pace) as (client, guild):
+            fetching = _Fetch(config, connection, client, on_progress)
+            await fetching.run(await places.find(client, guild, config.channel_ids))
+        fetching.report.refused = pace.refused
+        return fetching.report
 
-        async def one(place: Readable) -> None:
-            nonlocal done
-            async with slots:
-                await _fetch_channel(place, config, connection, pace, report, advance)
-            done += 1
-            on_progress(done, len(found), report.messages)
 
-        def advance() -> None:
-            on_progress(done, len(found), report.messages)
-
-        await asyncio.gather(*map(one, found))
-    return report
+def _is_bot_up(connection: sqlite3.Connection) -> bool:
+    heartbeat = database.heartbeat(connection, "bot")
+    return heartbeat is not None and time.time() - heartbeat.beat_at < FRESH_SECONDS
 
 
 @contextlib.asynccontextmanager
-async def _login(config: Config) -> AsyncIterator[tuple[discord.Client, discord.Guild]]:
+async def _login(config: Config, pace: Pace) -> AsyncIterator[tuple[discord.Client, discord.Guild]]:
     discord_api.use(config.api_base)
-    async with discord.Client(intents=discord.Intents.none()) as client:
+    intents = discord.Intents.none()
+    async with discord.Client(intents=intents, http_trace=pace.trace) as client:
         try:
             await client.login(config.token)
             guild = await client.fetch_guild(config.server_id)
@@ -104,104 +99,136 @@ async def _login(config: Config) -> AsyncIterator[tuple[discord.Client, discord.
         yield client, guild
 
 
-async def _places(
-    client: discord.Client,
-    guild: discord.Guild,
-    config: Config,
-    connection: sqlite3.Connection,
-    report: Report,
-) -> list[Readable]:
-    """Everything with messages that the bot may read, noted in the database."""
-    assert client.user
-    member = await guild.fetch_member(client.user.id)
-    wanted = [
-        channel
-        for channel in await guild.fetch_channels()
-        if not isinstance(channel, discord.CategoryChannel)
-        and (not config.channel_ids or channel.id in config.channel_ids)
-    ]
-    readable = {channel.id: channel for channel in wanted if _may_read(channel, member)}
-    found: list[Readable] = [
-        c for c in readable.values() if not isinstance(c, discord.ForumChannel)
-    ]
-    found += [t for t in await guild.active_threads() if t.parent_id in readable]
-    for channel in readable.values():
-        if isinstance(channel, discord.TextChannel | discord.ForumChannel):
-            found += [thread async for thread in _archived(channel)]
-    unique = list({place.id: place for place in found}.values())
-    forbidden = [channel for channel in wanted if channel.id not in readable]
-    report.skipped += [channel.name for channel in forbidden]
-    with transaction(connection):
-        for place in (*unique, *forbidden):
-            messages.save_channel(connection, _channel(place))
-        for channel in forbidden:
-            messages.mark_channel(connection, channel.id, "forbidden")
-    return unique
+class _Fetch:
+    """One run over all places."""
+
+    def __init__(
+        self,
+        config: Config,
+        connection: sqlite3.Connection,
+        client: discord.Client,
+        on_progress: OnProgress,
+    ) -> None:
+        self._config, self._connection, self._client = config, connection, client
+        self._folder = config.data_dir / "messages"
+        self._excluded = database.excluded_users(connection)
+        self._on_progress = on_progress
+        self._done = 0
+        self.report = Report()
+
+    async def run(self, found: places.Places) -> None:
+        """Fetch every place at once: each page waits its turn, so small ones are done soon."""
+        self.report.channels = len(found.readable)
+        self.report.skipped += [channel.name for channel in found.forbidden]
+        with transaction(self._connection):
+            for place in (*found.readable, *found.forbidden):
+                channels.save(self._connection, places.to_channel(place))
+            for channel in found.forbidden:
+                channels.mark(self._connection, channel.id, "forbidden")
+        self._purge()
+        through = {c.id: c.fetched_through for c in channels.known(self._connection)}
+        tasks = [
+            asyncio.ensure_future(self._channel(place, through[place.id]))
+            for place in found.readable
+        ]
+        try:
+            await asyncio.gather(*tasks)
+        finally:  # after an error in one the others must not go on without a connection
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _purge(self) -> None:
+        """Take out of the raw pages what was deleted since this was done last."""
+        started = time.time()
+        since = float(database.recall(self._connection, "pages_purged_at") or 0)
+        unwanted: dict[int, set[int]] = {}
+        for channel_id, message_id in messages.deleted_since(self._connection, int(since)):
+            unwanted.setdefault(channel_id, set()).add(message_id)
+        pages.purge(self._folder, unwanted)
+        database.remember(self._connection, "pages_purged_at", str(started))
+
+    async def _channel(self, place: Readable, through: int) -> None:
+        try:
+            while True:
+                asked_at = time.time()
+                page = await self._page(place.id, through)
+                is_last = len(page) < PAGE
+                if page:
+                    self._store(place, through, page, is_last, asked_at)
+                    through = int(page[-1]["id"])
+                elif through == 0 and messages.has_any(self._connection, place.id):
+                    self.report.emptied.append(place.name)
+                if is_last:
+                    break
+        except discord.Forbidden:
+            channels.mark(self._connection, place.id, "forbidden")
+            self.report.skipped.append(place.name)
+        except discord.NotFound:
+            channels.mark(self._connection, place.id, "gone")
+            self.report.skipped.append(place.name)
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.warning("channel %d stopped at %d: %s", place.id, through, type(error).__name__)
+            self.report.failed.append(place.name)
+        self._done += 1
+        self._advance()
+
+    async def _page(self, channel_id: int, after: int) -> list[Raw]:
+        """The messages that follow an id, oldest first, as Discord sends them."""
+        found = await self._client.http.logs_from(channel_id, PAGE, after=after)
+        page = [dict(raw) for raw in found if str(raw.get("id")).isdecimal()]
+        return sorted(page, key=lambda raw: int(raw["id"]))
+
+    def _store(
+        self, place: Readable, after: int, page: list[Raw], is_last: bool, asked_at: float
+    ) -> None:
+        kept = self._readable(page)
+        if len(kept) >= SILENT and not any(map(_says_anything, page)):
+            raise discord_api.no_message_content(self._config)
+        last = int(page[-1]["id"])
+        newest = messages.snowflake_at(asked_at - ANSWER_SECONDS) if is_last else 0
+        pages.write(self._folder, place.id, after, self._allowed(page), is_last)
+        with transaction(self._connection):
+            messages.save(self._connection, kept)
+            ids = [int(raw["id"]) for raw in page]
+            missing = messages.mark_missing(
+                self._connection, place.id, after, max(last, newest), ids
+            )
+            channels.fetched_through(self._connection, place.id, last)
+        self.report.messages += len(kept)
+        self.report.deleted += len(missing)
+        self._advance()
+
+    def _readable(self, page: Sequence[Raw]) -> list[Message]:
+        kept = []
+        latest = time.time() + FUTURE_SECONDS
+        for raw in page:
+            try:
+                message = payloads.message(raw, self._config.application_id)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                log.warning("a message was left out: %s", type(error).__name__)
+                self.report.malformed += 1
+                continue
+            if message.sent_at > latest:
+                self.report.future += 1
+            else:
+                kept.append(message)
+        return kept
+
+    def _allowed(self, page: Sequence[Raw]) -> list[Raw]:
+        """A page without excluded people, and without what was trimmed of erased ones."""
+        trimmed = people.trimmed(self._connection, [int(raw["id"]) for raw in page])
+        allowed = (payloads.without(raw, self._excluded) for raw in page)
+        return [
+            {**raw, "content": trimmed.get(int(raw["id"]), raw.get("content"))}
+            for raw in allowed
+            if raw is not None
+        ]
+
+    def _advance(self) -> None:
+        self._on_progress(self._done, self.report.channels, self.report.messages)
 
 
-def _may_read(channel: discord.abc.GuildChannel, member: discord.Member) -> bool:
-    """Without these Discord answers with an empty page, which must not pass for "all fetched"."""
-    allowed = channel.permissions_for(member)
-    return allowed.view_channel and allowed.read_message_history
-
-
-async def _archived(
-    channel: discord.TextChannel | discord.ForumChannel,
-) -> AsyncIterator[discord.Thread]:
-    """Archived threads: public ones, and the private ones if the bot may see them."""
-    async for thread in channel.archived_threads(limit=None):
-        yield thread
-    if isinstance(channel, discord.TextChannel):
-        with contextlib.suppress(discord.Forbidden):
-            async for thread in channel.archived_threads(limit=None, private=True, joined=True):
-                yield thread
-
-
-async def _fetch_channel(
-    place: Readable,
-    config: Config,
-    connection: sqlite3.Connection,
-    pace: Pace,
-    report: Report,
-    advance: Callable[[], None],
-) -> None:
-    known = {channel.id: channel.fetched_through for channel in messages.channels(connection)}
-    through = known[place.id]
-    try:
-        while True:
-            await pace.wait()
-            after = discord.Object(through)
-            page = [m async for m in place.history(limit=PAGE, after=after, oldest_first=True)]
-            if page:
-                through = page[-1].id
-                _store(connection, place.id, page, config.application_id)
-                report.messages += len(page)
-                advance()
-            if len(page) < PAGE:
-                return
-    except discord.Forbidden:
-        messages.mark_channel(connection, place.id, "forbidden")
-        report.skipped.append(place.name)
-    except discord.NotFound:
-        messages.mark_channel(connection, place.id, "gone")
-        report.skipped.append(place.name)
-    except (discord.DiscordServerError, discord.HTTPException, OSError) as error:
-        log.warning("channel %d stopped at %d: %s", place.id, through, type(error).__name__)
-        report.failed.append(place.name)
-
-
-def _store(
-    connection: sqlite3.Connection,
-    channel_id: int,
-    page: Iterable[discord.Message],
-    own_id: int,
-) -> None:
-    kept = [discord_api.to_message(message, own_id) for message in page]
-    with transaction(connection):
-        messages.save(connection, kept)
-        messages.fetched_through(connection, channel_id, kept[-1].id)
-
-
-def _channel(place: Readable | discord.abc.GuildChannel) -> Channel:
-    parent = place.parent_id if isinstance(place, discord.Thread) else None
-    return Channel(place.id, place.name, place.type.name, parent)
+def _says_anything(raw: Raw) -> bool:
+    parts = ("content", "attachments", "embeds", "sticker_items", "components", "poll")
+    return any(raw.get(part) for part in parts)

@@ -16,9 +16,10 @@ from bot.config import UserError
 from data.exports import files, formats, ids
 from data.exports.data_package import SIDE_FILES
 from data.exports.source import Broken, Item, Skip, Source
-from storage import imports, messages
+from storage import channels, imports, messages
+from storage.channels import Channel
 from storage.database import excluded_users, transaction
-from storage.messages import Channel, Message
+from storage.messages import Message
 
 BATCH = 5_000
 EXCLUDED = "excluded person"
@@ -110,7 +111,7 @@ class _Store:
         self._report = report
         self._now = time.time()
         self._excluded = excluded_users(connection)
-        self._named = {channel.id for channel in messages.channels(connection)}
+        self._named = {channel.id for channel in channels.known(connection)}
         self._channels: list[Channel] = []
         self._messages: dict[int, Message] = {}
 
@@ -145,14 +146,14 @@ class _Store:
     def flush(self) -> None:
         """Store what is waiting."""
         waiting, self._messages = self._messages, {}
-        channels, self._channels = self._channels, []
+        found, self._channels = self._channels, []
         with transaction(self._connection):
             known = imports.edits(self._connection, waiting)
             fresh = [m for m in waiting.values() if m.id not in known or _is_later(m, known[m.id])]
-            for channel in channels:
-                messages.save_channel(self._connection, channel)
+            for channel in found:
+                channels.save(self._connection, channel)
             messages.save(self._connection, fresh)
-        self._report.channels += len(channels)
+        self._report.channels += len(found)
         self._report.known += len(known)
         self._report.new += len(waiting) - len(known)
         self._excluded = excluded_users(self._connection)

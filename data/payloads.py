@@ -3,7 +3,7 @@
 Shared by the fetcher and the importer, so that a page reads the same whichever way it came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +42,26 @@ def message(raw: Mapping[str, Any], own_id: int = 0) -> Message:
         },
         edited_at=datetime.fromisoformat(edited).timestamp() if edited else None,
     )
+
+
+def without(raw: Mapping[str, Any], people: Container[int]) -> dict[str, Any] | None:
+    """A message object without these people: None for their own, else without them as mentioned
+    or answered ones.
+    """
+    if _is_by(raw, people):
+        return None
+    kept = dict(raw)
+    if raw.get("mentions"):
+        kept["mentions"] = [user for user in raw["mentions"] if int(user["id"]) not in people]
+    answered = raw.get("referenced_message")
+    if answered and _is_by(answered, people):
+        del kept["referenced_message"]
+    return kept
+
+
+def _is_by(raw: Mapping[str, Any], people: Container[int]) -> bool:
+    author = raw.get("author") or {}
+    return int(author.get("id", 0)) in people
 
 
 def emoji(raw: Mapping[str, Any]) -> str:

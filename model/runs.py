@@ -9,19 +9,18 @@ models/training/NAME/
     run.json       written last: its presence proves that the rest is complete
 """
 
-import contextlib
 import dataclasses
 import json
 import os
 import re
 import shutil
-import sys
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from bot.config import UserError
+from storage import lock_file
 
 COMPLETE = "complete"  # the marker in a checkpoint's folder
 TRAIN = "Run scripts/3_train_model.py first."
@@ -192,32 +191,12 @@ def checkpoint(folder: Path) -> Path | None:
     return max(complete, key=lambda path: int(path.name.partition("-")[2]), default=None)
 
 
-@contextlib.contextmanager
-def lock(models_dir: Path) -> Iterator[None]:
-    """Hold the right to train. Raises `UserError` while another process holds it.
-
-    The operating system lets go of it when the process ends, however it ends.
-    """
-    root(models_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (root(models_dir) / ".lock").open("a") as file:
-        try:
-            _lock(file)
-        except OSError:
-            raise UserError(
-                "Another training is running. Wait until it is done, or stop it first."
-            ) from None
-        yield
-
-
-def _lock(file: TextIO) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def lock(models_dir: Path) -> AbstractContextManager[None]:
+    """Hold the right to train. Raises `UserError` while another process holds it."""
+    return lock_file.held(
+        root(models_dir) / ".lock",
+        "Another training is running. Wait until it is done, or stop it first.",
+    )
 
 
 def write_json(path: Path, value: Any) -> None:

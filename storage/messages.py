@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -44,17 +43,6 @@ class Message:
 
 
 @dataclasses.dataclass(frozen=True)
-class Channel:
-    """A place with messages: a text channel, thread, forum post or voice channel's chat."""
-
-    id: int
-    name: str
-    kind: str
-    parent_id: int | None = None
-    fetched_through: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class Reply:
     """A reply the bot sent: its message, what it answered, and how long it took."""
 
@@ -79,7 +67,8 @@ def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
     """Store messages, updating those already known, and give back how many there were.
 
     Messages of excluded people are refused here, so that no caller can bring them back.
-    A message once marked deleted stays deleted, and an older edit never replaces a newer one.
+    A message once marked deleted stays deleted, an older edit never replaces a newer one, and what
+    was trimmed of an erased person's words stays so until its author edits it.
     Call it inside a transaction.
     """
     excluded = excluded_users(connection)
@@ -92,7 +81,9 @@ def save(connection: sqlite3.Connection, messages: Iterable[Message]) -> int:
         "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
         " ON CONFLICT DO UPDATE SET content = excluded.content, mentions = excluded.mentions,"
         " attachments = excluded.attachments, edited_at = excluded.edited_at"
-        " WHERE deleted_at IS NULL AND coalesce(excluded.edited_at, 0) >= coalesce(edited_at, 0)",
+        " WHERE deleted_at IS NULL AND coalesce(excluded.edited_at, 0) >= coalesce(edited_at, 0)"
+        " AND (message_id NOT IN (SELECT message_id FROM trimmed)"
+        " OR coalesce(excluded.edited_at, 0) > coalesce(edited_at, 0))",
         map(_row, kept),
     )
     connection.executemany(
@@ -149,16 +140,19 @@ def mark_missing(
     return missing
 
 
+def has_any(connection: sqlite3.Connection, channel_id: int) -> bool:
+    """Whether anything of a channel is stored that was not deleted."""
+    row = connection.execute(
+        "SELECT 1 FROM messages WHERE channel_id = ? AND deleted_at IS NULL LIMIT 1", (channel_id,)
+    ).fetchone()
+    return row is not None
+
+
 def deleted_since(connection: sqlite3.Connection, moment: float) -> list[tuple[int, int]]:
     """(channel id, message id) of messages marked deleted at or after a moment (seconds)."""
     return connection.execute(
         "SELECT channel_id, message_id FROM messages WHERE deleted_at >= ?", (moment,)
     ).fetchall()
-
-
-def start_over(connection: sqlite3.Connection) -> None:
-    """Have the next fetch read every channel from its beginning; nothing stored is lost."""
-    connection.execute("UPDATE channels SET fetched_through = 0")
 
 
 def add_reaction(connection: sqlite3.Connection, message_id: int, emoji: str, step: int) -> None:
@@ -283,37 +277,6 @@ def reply_for(connection: sqlite3.Connection, trigger_id: int) -> Message | None
     ).fetchone()
     found = by_ids(connection, [row[0]]) if row else []
     return found[0] if found else None
-
-
-def save_channel(connection: sqlite3.Connection, channel: Channel) -> None:
-    """Note a channel that exists and may be read; how far it was fetched is kept."""
-    connection.execute(
-        "INSERT INTO channels (channel_id, parent_id, name, kind) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET name = excluded.name, kind = excluded.kind, state = 'open'",
-        (channel.id, channel.parent_id, channel.name, channel.kind),
-    )
-
-
-def channels(connection: sqlite3.Connection) -> list[Channel]:
-    """Every channel seen so far."""
-    rows = connection.execute(
-        "SELECT channel_id, name, kind, parent_id, fetched_through FROM channels"
-    )
-    return [Channel(*row) for row in rows]
-
-
-def mark_channel(connection: sqlite3.Connection, channel_id: int, state: str) -> None:
-    """Note that a channel is "forbidden" or "gone"; its messages stay."""
-    connection.execute("UPDATE channels SET state = ? WHERE channel_id = ?", (state, channel_id))
-
-
-def fetched_through(connection: sqlite3.Connection, channel_id: int, message_id: int) -> None:
-    """Note that a channel is fetched up to and including this message."""
-    connection.execute(
-        "UPDATE channels SET fetched_through = max(fetched_through, ?), fetched_at = ?"
-        " WHERE channel_id = ?",
-        (message_id, time.time(), channel_id),
-    )
 
 
 def count(connection: sqlite3.Connection, since: float = 0.0) -> int:

@@ -106,6 +106,17 @@ def rewrite(connection: sqlite3.Connection, others: Iterable[Other]) -> None:
             (other.content, json.dumps(other.mentions), other.message_id),
         )
         connection.execute("DELETE FROM embeddings WHERE message_id = ?", (other.message_id,))
+        connection.execute("INSERT OR IGNORE INTO trimmed VALUES (?)", (other.message_id,))
+
+
+def trimmed(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str]:
+    """The text that is left of those of these messages that were rewritten."""
+    rows = connection.execute(
+        "SELECT message_id, content FROM messages JOIN trimmed USING (message_id)"
+        " WHERE message_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(ids)),),
+    )
+    return dict(rows)
 
 
 def erase(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:

@@ -110,6 +110,11 @@ MIGRATIONS = [
 
     ALTER TABLE models ADD COLUMN erased_people INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE trimmed (
+        message_id INTEGER PRIMARY KEY
+    ) STRICT;
+    """,
 ]
 
 

@@ -12,7 +12,8 @@ from data.exports import ids, json_stream
 from data.exports.kinds import channel_kind, message_type
 from data.exports.source import MALFORMED, Broken, Item, Skip, Source
 from data.payloads import emoji
-from storage.messages import Channel, Message
+from storage.channels import Channel
+from storage.messages import Message
 
 WANTED = ("channel", "messages.item", "messageCount")
 

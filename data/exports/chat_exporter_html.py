@@ -21,7 +21,8 @@ from data.exports.source import (
     decoded,
     storable,
 )
-from storage.messages import DEFAULT, REPLY, Channel, Message
+from storage.channels import Channel
+from storage.messages import DEFAULT, REPLY, Message
 
 SLASH_COMMAND = 20
 NOTICES = {"join-icon": 7, "leave-icon": 2, "call-icon": 3, "pin-icon": 6, "thread-icon": 18}

@@ -26,7 +26,8 @@ from data.exports.source import (
     lines,
     storable,
 )
-from storage.messages import Channel, Message
+from storage.channels import Channel
+from storage.messages import Message
 
 SIDE_FILES = ("channel.json", "index.json", "user.json")
 DIRECT = "a direct message, which is no server's"

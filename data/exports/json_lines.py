@@ -15,7 +15,8 @@ import orjson
 from data.exports import ids
 from data.exports.kinds import message_type
 from data.exports.source import FIELD_ERRORS, MALFORMED, NO_JSON, Broken, Item, Skip, Source, lines
-from storage.messages import Channel, Message
+from storage.channels import Channel
+from storage.messages import Message
 
 REMEMBERED = 50_000  # foreign ids that a reply can still refer to; Discord's need no memory
 MOST_ATTACHMENTS = 10  # Discord's own limit

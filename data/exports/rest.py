@@ -9,7 +9,8 @@ from data import payloads
 from data.exports import ids, json_stream
 from data.exports.kinds import channel_kind
 from data.exports.source import MALFORMED, Item, Skip, Source
-from storage.messages import Channel, Message
+from storage.channels import Channel
+from storage.messages import Message
 
 
 def read_page(source: Source, own_id: int) -> Iterator[Item]:

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import IO, cast
 
-from storage.messages import Channel, Message
+from storage.channels import Channel
+from storage.messages import Message
 
 CHUNK = 1 << 18
 HEAD = 1 << 16

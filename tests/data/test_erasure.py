@@ -18,9 +18,10 @@ from bot.config import ROOT, Config, UserError
 from data import erasure, leftovers, residue
 from model import provenance
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, messages, people
+from storage import channels, database, messages, people
+from storage.channels import Channel
 from storage.database import Model
-from storage.messages import Channel, Message, Reply
+from storage.messages import Message, Reply
 from storage.vectordb import VectorStore
 
 KIM, SAM, BOT = 900_000_000_000_000_001, 900_000_000_000_000_002, 900_000_000_000_000_003
@@ -70,8 +71,8 @@ def config(tmp_path: Path) -> Config:
 def connection(config: Config) -> Iterator[sqlite3.Connection]:
     connection = database.connect(config.database_path)
     connection.execute("PRAGMA busy_timeout = 200")
-    messages.save_channel(connection, Channel(1, "general", "text"))
-    messages.save_channel(connection, Channel(FIRST, THREAD, "thread", 1))
+    channels.save(connection, Channel(1, "general", "text"))
+    channels.save(connection, Channel(FIRST, THREAD, "thread", 1))
     with database.transaction(connection):
         messages.save(connection, [*from_kim(), *from_others()])
         messages.record_reply(connection, Reply(FIRST + 13, FIRST, 1, "model", 1.0))

@@ -16,7 +16,7 @@ from sandbox import community
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 from sandbox.world import FORUM, World, populate
-from storage import database, messages
+from storage import channels, database, messages
 from tests.settings import write_env
 
 
@@ -63,7 +63,7 @@ async def test_threads_and_forum_posts_are_among_it(tmp_path: Path, sandbox: San
     await fetch(tmp_path, sandbox)
     places = sandbox.world.places
     forums = {place.id for place in places.values() if place.kind == FORUM}
-    found = {channel.id: channel for channel in messages.channels(stored(tmp_path))}
+    found = {channel.id: channel for channel in channels.known(stored(tmp_path))}
     threads = [place for place in places.values() if place.is_thread]
     assert {place.is_archived for place in threads} == {True, False}
     assert {place.id for place in threads} <= set(found)

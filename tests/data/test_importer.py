@@ -20,7 +20,7 @@ from bot.config import UserError
 from data import importer
 from data.exports import ids, json_stream
 from data.exports.source import Broken, Source
-from storage import database, messages
+from storage import channels, database, messages
 from storage.messages import Message, snowflake_at
 from tests.data import exports
 from tests.data.exports import ANN, BOB, CHANNEL, TEXTS, message_id
@@ -111,13 +111,13 @@ def test_a_later_edit_is_taken_over(connection: sqlite3.Connection, folder: Path
 
 
 def test_how_far_a_channel_was_fetched_stays(connection: sqlite3.Connection, folder: Path) -> None:
-    place = messages.Channel(CHANNEL, "as on Discord", "news")
-    messages.save_channel(connection, place)
-    messages.fetched_through(connection, CHANNEL, 12345)
-    messages.mark_channel(connection, CHANNEL, "gone")
+    place = channels.Channel(CHANNEL, "as on Discord", "news")
+    channels.save(connection, place)
+    channels.fetched_through(connection, CHANNEL, 12345)
+    channels.mark(connection, CHANNEL, "gone")
     (folder / "x.json").write_text(exports.chat_exporter_texts(TEXTS), encoding="utf-8")
     importer.load(connection, folder)
-    (stored,) = messages.channels(connection)
+    (stored,) = channels.known(connection)
     assert (stored.name, stored.fetched_through) == ("as on Discord", 12345)
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from data import importer
-from storage import database, messages
-from storage.messages import Channel, Message
+from storage import channels, database, messages
+from storage.channels import Channel
+from storage.messages import Message
 from tests.data import exports
 from tests.data.exports import ANN, BOB, CHANNEL, TEXTS, message_id
 
@@ -71,7 +72,7 @@ def test_a_chat_exporter_message_keeps_everything(
         reactions={"👍": 1_000_000, "<a:party:123>": 2},
         edited_at=1_652_770_800.0,
     )
-    assert messages.channels(connection) == [Channel(CHANNEL, "general", "text")]
+    assert channels.known(connection) == [Channel(CHANNEL, "general", "text")]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_old_and_sparse_chat_exporter_files_are_read(
     whole = json.loads(exports.chat_exporter([raw], type=11, categoryId="55"))
     found = one(connection, folder / "x.json", json.dumps(whole, separators=(",", ":")))
     assert (found.content, found.author_name, found.kind) == ("hello", "ann", 0)
-    assert messages.channels(connection) == [Channel(CHANNEL, "general", "public_thread", 55)]
+    assert channels.known(connection) == [Channel(CHANNEL, "general", "public_thread", 55)]
 
 
 def test_a_forwarded_message_answers_nothing(connection: sqlite3.Connection, folder: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_web_page_keeps_authors_replies_and_reactions(
         ),
         Message(message_id(3), CHANNEL, BOB, "Bo", "third", "bot", kind=19, reply_to=message_id(1)),
     ]
-    assert messages.channels(connection) == [Channel(CHANNEL, "general", "text")]
+    assert channels.known(connection) == [Channel(CHANNEL, "general", "text")]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_a_data_package_is_its_owners_words(
     assert [message.content for message in found] == texts
     assert {(message.author_id, message.author_name) for message in found} == {(ANN, "Ann")}
     assert found[1].attachments == (("cat.png", ""),)
-    assert messages.channels(connection) == [Channel(CHANNEL, "general", "text")]
+    assert channels.known(connection) == [Channel(CHANNEL, "general", "text")]
     assert report.skipped == {"a direct message, which is no server's": 1}
     assert report.unrecognised == ["account/avatar.png"]
 
@@ -329,7 +330,7 @@ def test_foreign_ids_are_the_same_every_time(connection: sqlite3.Connection, fol
     assert two.mentions == (one.author_id,) != (two.author_id,)
     assert one.sent_at == 1_652_767_516.285
     assert 0 < one.channel_id < 2**53 > one.author_id > 0
-    assert messages.channels(connection) == [Channel(one.channel_id, "general", "text")]
+    assert channels.known(connection) == [Channel(one.channel_id, "general", "text")]
 
 
 def test_pages_and_threads_of_discord_itself_are_read(
@@ -345,7 +346,7 @@ def test_pages_and_threads_of_discord_itself_are_read(
     ]
     (folder / "threads.json").write_text(json.dumps(threads))
     assert importer.load(connection, folder).new == len(TEXTS) + 1
-    assert messages.channels(connection) == [
+    assert channels.known(connection) == [
         Channel(31, "help", "public_thread", 30),
         Channel(32, "help", "public_thread", 30),
         Channel(CHANNEL, str(CHANNEL), "text"),

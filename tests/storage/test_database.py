@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bot.config import ROOT, UserError
-from storage import database, messages
+from storage import channels, database, messages
+from storage.channels import Channel
 from storage.database import Heartbeat, Model, Settings
-from storage.messages import Channel, Message
+from storage.messages import Message
 
 NOW = 1_700_000_000.0
 
@@ -137,10 +138,10 @@ def test_sql_in_a_message_is_text(connection: sqlite3.Connection) -> None:
 
 def test_how_far_a_channel_is_fetched_is_kept(connection: sqlite3.Connection) -> None:
     for _ in range(2):
-        messages.save_channel(connection, Channel(1, "general", "text"))
-        messages.fetched_through(connection, 1, 42)
-    messages.fetched_through(connection, 1, 41)
-    assert messages.channels(connection)[0].fetched_through == 42
+        channels.save(connection, Channel(1, "general", "text"))
+        channels.fetched_through(connection, 1, 42)
+    channels.fetched_through(connection, 1, 41)
+    assert channels.known(connection)[0].fetched_through == 42
 
 
 def test_a_transaction_is_all_or_nothing(connection: sqlite3.Connection) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import database, messages, people
-from storage.messages import Channel, Message, Reply
+from storage import channels, database, messages, people
+from storage.channels import Channel
+from storage.messages import Message, Reply
 from storage.people import Other
 
 KIM, SAM, BOT = 101, 102, 103
@@ -16,8 +17,8 @@ FIRST = messages.snowflake_at(1_700_000_000)
 @pytest.fixture
 def connection(tmp_path: Path) -> sqlite3.Connection:
     connection = database.connect(tmp_path / "bot.sqlite3")
-    messages.save_channel(connection, Channel(1, "general", "text"))
-    messages.save_channel(connection, Channel(FIRST, "kim's own thread title", "thread", 1))
+    channels.save(connection, Channel(1, "general", "text"))
+    channels.save(connection, Channel(FIRST, "kim's own thread title", "thread", 1))
     with database.transaction(connection):
         messages.save(
             connection,
@@ -73,7 +74,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
     assert set(kept) == {FIRST + 1, FIRST + 2, FIRST + 3}
     assert all(message.reply_to is None for message in kept.values())
     assert kept[FIRST + 3].reactions == {"👀": 1}
-    assert {channel.name for channel in messages.channels(connection)} == {"general", ""}
+    assert {channel.name for channel in channels.known(connection)} == {"general", ""}
     assert len(rows(connection, "embeddings")) == 1
     assert rows(connection, "replies") == rows(connection, "consents") == []
     assert set(people.erase(connection, KIM).values()) == {0}
