@@ -26,6 +26,7 @@ from bot import config, logs
 from bot.commands import Admin, sync
 from bot.config import Config, UserError
 from bot.handlers import NOBODY, Handler
+from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
 from data import discord_api
 from model import catalog
@@ -127,8 +128,8 @@ class PersonaBot(commands.Bot):
         self._model_name = engine.model.stem
 
     async def setup_hook(self) -> None:
-        admin = Admin(self._database, self._settings.admin_ids, self._model_name)
-        await self.add_cog(admin)
+        await self.add_cog(Admin(self._settings, self._database, self._model_name))
+        await self.add_cog(PrivacyCommands(self._settings))
 
     async def on_ready(self) -> None:
         if self.get_guild(self._settings.server_id) is None:

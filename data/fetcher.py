@@ -34,6 +34,7 @@ ALONE, BESIDE_THE_BOT = 48.0, 40.0  # requests a second of Discord's 50; the bot
 FRESH_SECONDS = 60.0  # a sign of life from the bot
 FUTURE_SECONDS = 86_400.0
 ANSWER_SECONDS = 5.0  # what is newer than so long before a page was asked for may not be on it
+SHOWN = 10  # names in a line
 SILENT = 50  # messages without any content: then it is not the members who say nothing
 
 OnProgress = Callable[[int, int, int], None]
@@ -53,6 +54,35 @@ class Report:
     skipped: list[str] = dataclasses.field(default_factory=list)
     failed: list[str] = dataclasses.field(default_factory=list)
     emptied: list[str] = dataclasses.field(default_factory=list)
+
+    def sentences(self) -> list[str]:
+        """What a person should know of it, a line each; only channels are named."""
+        if not self.channels:
+            return [
+                "There is no channel that the bot may read. Give its role View Channel and "
+                "Read Message History, or check CHANNELS."
+            ]
+        told = [f"Fetched {self.messages:,} new messages from {_channels(self.channels)}."]
+        told += [
+            f"{count:,} {what}"
+            for count, what in (
+                (self.deleted, "known messages are deleted now."),
+                (self.malformed, "messages were not as Discord describes them and were left out."),
+                (self.future, "messages bear a date in the future and were left out."),
+                (self.refused, "requests were refused as too many (429) and made again."),
+            )
+            if count
+        ]
+        told += [
+            f"{what}: {_some(names)}"
+            for names, what in (
+                (self.skipped, "Not readable for the bot, skipped"),
+                (self.emptied, "Suddenly empty, so what is stored of it stays"),
+                (self.failed, "Discord did not answer for these; fetch again later"),
+            )
+            if names
+        ]
+        return told
 
 
 async def fetch(
@@ -227,6 +257,15 @@ class _Fetch:
 
     def _advance(self) -> None:
         self._on_progress(self._done, self.report.channels, self.report.messages)
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count:,} channels and threads"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _says_anything(raw: Raw) -> bool:

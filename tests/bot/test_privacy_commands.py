@@ -2,71 +2,31 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import discord
-from discord.ext import commands
 
-from bot import config
 from bot.commands import sync
 from bot.privacy_commands import PrivacyCommands
-from data.discord_api import use
-from sandbox.server import Sandbox
-from sandbox.world import Post, World
 from storage import database, messages, people
 from storage.messages import Message
-from tests.sandbox.conftest import ALICE, SECONDS, Client, online
+from tests.bot.room import Room
+from tests.bot.room import room as open_room
+from tests.sandbox.conftest import ALICE, SECONDS
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
-from tests.settings import write_env
 
 KIM = 900_000_000_000_000_001
 TEXT = "the heron stands in the cold river"
 
 
-class Bot(Client, commands.Bot):
-    """A real bot that keeps every event it is told of."""
-
-
-class Room:
-    """A channel in which an admin and a member talk to the bot."""
-
-    def __init__(self, sandbox: Sandbox, connection: sqlite3.Connection, bot: Bot) -> None:
-        self.sandbox, self.database, self.bot = sandbox, connection, bot
-        self.place = next(iter(sandbox.world.places.values()))
-
-    async def ask(self, text: str, author: int | None = None) -> str:
-        """What the bot says to a message, of an admin's unless somebody else is named."""
-        asked = await self.say(text, author)
-        await self.bot.sees(lambda: bool(self._answers(asked)))
-        return self._answers(asked)[-1].content
-
-    async def say(self, text: str, author: int | None = None) -> Post:
-        return await self.sandbox.say(self.place.id, author or self.sandbox.world.owner_id, text)
-
-    def _answers(self, asked: Post) -> list[Post]:
-        own = self.sandbox.world.bot_id
-        return [post for post in self.place.posts if post.id > asked.id and post.author_id == own]
-
-
 @contextlib.asynccontextmanager
 async def room(folder: Path) -> AsyncIterator[Room]:
-    world = World("Test server")
-    world.add_place("general")
-    world.add_person(ALICE, "amber")
-    async with Sandbox(world, has_rate_limits=False) as sandbox:
-        use(sandbox.api)
-        settings = config.load(write_env(folder, sandbox, MODELS_DIR=str(folder / "models")))
-        connection = database.connect(settings.database_path)
-        with database.transaction(connection):
-            own = Message(10**18 + 5, 1, world.bot_id, "bot", "hello", "self")
-            messages.save(connection, [Message(10**18, 1, KIM, "kim", TEXT), own])
-        bot = Bot(command_prefix="!", help_command=None, intents=discord.Intents.all())
-        await bot.add_cog(PrivacyCommands(settings))
-        async with online(sandbox, bot):
-            yield Room(sandbox, connection, bot)
-        assert not sandbox.actions.pings
+    async with open_room(folder, lambda settings, _: PrivacyCommands(settings)) as here:
+        with database.transaction(here.database):
+            own = Message(10**18 + 5, 1, here.sandbox.world.bot_id, "bot", "hello", "self")
+            messages.save(here.database, [Message(10**18, 1, KIM, "kim", TEXT), own])
+        yield here
 
 
 async def test_an_admin_excludes_and_includes_by_id_or_mention(tmp_path: Path) -> None:
