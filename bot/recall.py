@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
+from data import privacy
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
 from model.inference import Engine, EngineError
 from storage import database, messages, vectordb
@@ -85,8 +86,14 @@ class Recall:
     def _search(self, vector: vectordb.Vector, limit: int) -> list[Message]:
         assert self._open
         store, connection = self._open
-        close = [number for number, cosine in store.search(vector, limit) if cosine >= SIMILAR]
-        return messages.by_ids(connection, close)
+        try:
+            close = [number for number, cosine in store.search(vector, limit) if cosine >= SIMILAR]
+        except vectordb.DAMAGE as error:
+            log.warning("recall index damaged (%s)", type(error).__name__)
+            store.sync(connection)
+            return []
+        audience = privacy.audience(connection)
+        return [m for m in messages.by_ids(connection, close) if audience.allows(m.author_id)]
 
     def _pending(self) -> list[Message]:
         assert self._open

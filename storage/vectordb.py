@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from storage import messages
+from storage.database import transaction
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +61,19 @@ class VectorStore:
         ids: Sequence[int],
         vectors: Sequence[Vector],
     ) -> None:
-        """Remember vectors of messages: in SQLite first, then in the table."""
-        connection.executemany(
-            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
-            [(i, self._embedder, v.tobytes()) for i, v in zip(ids, vectors, strict=True)],
-        )
-        rows = [{"id": i, "vector": v} for i, v in zip(ids, vectors, strict=True)]
-        self._table.add(rows)
+        """Remember vectors of messages: in SQLite first, then in the table.
+
+        What was erased or deleted while it was being embedded gets none.
+        """
+        with transaction(connection):
+            known = {message.id for message in messages.by_ids(connection, ids)}
+            kept = [(i, v) for i, v in zip(ids, vectors, strict=True) if i in known]
+            connection.executemany(
+                "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
+                [(i, self._embedder, v.tobytes()) for i, v in kept],
+            )
+        if kept:
+            self._table.add([{"id": i, "vector": v} for i, v in kept])
         self._batches += 1
         if self._batches % OPTIMIZE_EVERY == 0:
             self._table.optimize()
