@@ -1,8 +1,10 @@
 """Step 1: copy the server's whole message history into the local database.
 
-    python scripts/1_fetch_all_history.py [--env PATH] [--i-have-permission] [--import PATH]
+    python scripts/1_fetch_all_history.py [--env PATH] [--i-have-permission]
+        [--refetch | --import PATH]
 
 Fetches only what is new since the last run; stop it at any time and run it again to go on.
+`--refetch` reads everything again, to learn what was edited, deleted or reacted to since.
 `--import` reads an export instead (a file, a folder or a zip), and needs neither token nor network.
 """
 
@@ -20,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bot import config, logs
 from bot.config import UserError
 from data import fetcher, importer, privacy
-from storage import database
+from storage import channels, database
 
 SHOWN = 3  # names in a line
 
@@ -35,6 +37,9 @@ def main() -> int:
             database.confirm_permission(connection, privacy.STATEMENT)
         if arguments.path:
             return _import(connection, arguments.path, _own_id(arguments.env))
+        if arguments.refetch:
+            with database.transaction(connection):
+                channels.start_over(connection)
         report = asyncio.run(fetcher.fetch(settings, connection, _progress))
     except UserError as error:
         return config.exit_with(error)
@@ -45,11 +50,8 @@ def main() -> int:
 
 
 def _conclude(report: fetcher.Report) -> int:
-    print(f"Fetched {report.messages:,} new messages from {report.channels} channels and threads.")
-    if report.skipped:
-        print(f"Not readable for the bot, skipped: {', '.join(report.skipped)}")
-    if report.failed:
-        print(f"Discord did not answer for: {', '.join(report.failed)}. Run this again later.")
+    print("\n".join(report.sentences()))
+    if report.failed or not report.channels:
         return 1
     print("Next: python scripts/2_prepare_training_data.py")
     return 0
@@ -117,7 +119,9 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--refetch", action="store_true", help="read everything again, not only new")
+    how.add_argument(
         "--import", dest="path", type=Path, help="read this export instead of asking Discord"
     )
     parser.add_argument(
