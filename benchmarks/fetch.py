@@ -84,8 +84,9 @@ def _measure(channels: int, pages: int) -> dict[str, Any]:
 def _sandbox(channels: int, pages: int) -> Iterator[tuple["subprocess.Popen[str]", dict[str, str]]]:
     """A sandbox in a process of its own, with what a settings file says of it."""
     command = [sys.executable, "-m", "benchmarks", "fetch", "--serve", str(channels), str(pages)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as child:
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout
         try:
             yield child, json.loads(child.stdout.readline())
