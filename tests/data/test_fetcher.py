@@ -1,7 +1,5 @@
-"""Fetching: complete, incremental, resumable, and polite about what it may not read."""
+"""Fetching: complete, incremental, and polite about what it may not read."""
 
-import asyncio
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,30 +13,15 @@ from data import fetcher
 from sandbox import community
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
-from sandbox.world import FORUM, World, populate
+from sandbox.world import FORUM, populate
 from storage import channels, database, messages
-from tests.settings import write_env
-
-
-async def fetch(folder: Path, sandbox: Sandbox, **changes: str) -> fetcher.Report:
-    settings = config.load(write_env(folder, sandbox, **changes))
-    return await fetcher.fetch(settings, database.connect(settings.database_path))
-
-
-def stored(folder: Path) -> sqlite3.Connection:
-    return database.connect(folder / "database" / "bot.sqlite3")
-
-
-def ids(folder: Path) -> set[int]:
-    return {message.id for message in messages.history(stored(folder))}
-
-
-def posted(world: World) -> set[int]:
-    return {post.id for place in world.places.values() for post in place.posts}
+from tests.data.fetching import fetch, ids, posted, stored
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    """A whole community behind a Discord that lets everything through at any pace."""
+    monkeypatch.setattr(fetcher, "ALONE", 1000.0)
     world = populate(community.load("pyscript-discord"))
     async with Sandbox(world, has_rate_limits=False) as running:
         yield running
@@ -46,7 +29,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 async def test_everything_is_fetched_as_it_was_written(tmp_path: Path, sandbox: Sandbox) -> None:
     report = await fetch(tmp_path, sandbox)
-    by_id = {m.id: m for m in messages.history(stored(tmp_path))}
+    with stored(tmp_path) as connection:
+        by_id = {m.id: m for m in messages.history(connection)}
     assert set(by_id) == posted(sandbox.world)
     assert report.messages == len(by_id)
     for place in sandbox.world.places.values():
@@ -63,7 +47,8 @@ async def test_threads_and_forum_posts_are_among_it(tmp_path: Path, sandbox: San
     await fetch(tmp_path, sandbox)
     places = sandbox.world.places
     forums = {place.id for place in places.values() if place.kind == FORUM}
-    found = {channel.id: channel for channel in channels.known(stored(tmp_path))}
+    with stored(tmp_path) as connection:
+        found = {channel.id: channel for channel in channels.known(connection)}
     threads = [place for place in places.values() if place.is_thread]
     assert {place.is_archived for place in threads} == {True, False}
     assert {place.id for place in threads} <= set(found)
@@ -77,23 +62,6 @@ async def test_a_second_run_fetches_only_what_is_new(tmp_path: Path, sandbox: Sa
     report = await fetch(tmp_path, sandbox)
     assert report.messages == 1
     assert fresh.id in ids(tmp_path)
-
-
-async def test_killed_at_any_moment_the_next_run_completes_it(
-    tmp_path: Path, sandbox: Sandbox
-) -> None:
-    env = write_env(tmp_path, sandbox)
-    script = [sys.executable, ROOT / "scripts" / "1_fetch_all_history.py", "--env", env]
-    for delay in (0.7, 1.0, 1.3, 1.6):
-        process = await asyncio.create_subprocess_exec(
-            *map(str, script), "--i-have-permission", stdout=subprocess.DEVNULL
-        )
-        await asyncio.sleep(delay)
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    await fetch(tmp_path, sandbox)
-    assert ids(tmp_path) == posted(sandbox.world)
 
 
 async def test_what_it_may_not_read_is_said_and_not_taken_for_empty(
@@ -116,7 +84,8 @@ async def test_chosen_channels_bring_their_threads_and_no_others(
     parent = next(p.parent_id for p in places.values() if p.is_thread)
     await fetch(tmp_path, sandbox, CHANNELS=str(parent))
     expected = {p.id for p in places.values() if parent in (p.id, p.parent_id)}
-    assert {m.channel_id for m in messages.history(stored(tmp_path))} <= expected
+    with stored(tmp_path) as connection:
+        assert {m.channel_id for m in messages.history(connection)} <= expected
     assert ids(tmp_path)
 
 
@@ -130,9 +99,10 @@ async def test_a_server_error_loses_nothing(tmp_path: Path, sandbox: Sandbox) ->
 
 async def test_an_excluded_person_is_not_fetched(tmp_path: Path, sandbox: Sandbox) -> None:
     writer = next(p.posts[0].author_id for p in sandbox.world.places.values() if p.posts)
-    database.exclude_user(stored(tmp_path), writer)
-    await fetch(tmp_path, sandbox)
-    assert all(m.author_id != writer for m in messages.history(stored(tmp_path)))
+    with stored(tmp_path) as connection:
+        database.exclude_user(connection, writer)
+        await fetch(tmp_path, sandbox)
+        assert all(m.author_id != writer for m in messages.history(connection))
 
 
 async def test_no_gateway_login_is_spent(tmp_path: Path, sandbox: Sandbox) -> None:
