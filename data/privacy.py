@@ -43,6 +43,13 @@ def audience(connection: sqlite3.Connection) -> Audience:
     return Audience(excluded, frozenset(person for person, is_yes in decisions.items() if is_yes))
 
 
+def forbidden_messages(connection: sqlite3.Connection) -> list[int]:
+    """The ids of stored messages whose authors may not be learned from now."""
+    allowed = audience(connection)
+    refused = [person for person in people.authors(connection) if not allowed.allows(person)]
+    return [message for person in refused for message in people.written(connection, person).texts]
+
+
 def consent_mode(connection: sqlite3.Connection) -> str:
     """`admin`: the exclusion list only; `opt-out`: and those who said no; `opt-in`: only a yes.
 

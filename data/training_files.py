@@ -25,20 +25,22 @@ class TrainingFiles:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._files = {name: _create(self._partial(f"{name}.jsonl")) for name in NAMES}
-        self._hash = hashlib.sha256()
+        self._hashes = {name: hashlib.sha256() for name in NAMES}
         self.rows: Counter[str] = Counter()
 
     def write(self, name: str, row: dict[str, Any]) -> None:
         """Add a row to one of the files."""
         line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
         self._files[name].write(line)
-        self._hash.update(line)
+        self._hashes[name].update(line)
         self.rows[name] += 1
 
     def finish(self, manifest: dict[str, Any]) -> None:
-        """Put the files in place; the manifest gets the hash of all that was written."""
+        """Put the files in place; the manifest gets the hash of each, and one of all."""
         self.close()
-        manifest = {**manifest, "data_hash": self._hash.hexdigest()}
+        hashes = {f"{name}.jsonl": done.hexdigest() for name, done in self._hashes.items()}
+        whole = hashlib.sha256("".join(hashes.values()).encode()).hexdigest()
+        manifest = {**manifest, "file_hashes": hashes, "data_hash": whole}
         with _create(self._partial("manifest.json")) as file:
             file.write(orjson.dumps(manifest))
         (self._folder / "manifest.json").unlink(missing_ok=True)  # it is the proof of the others

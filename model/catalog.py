@@ -127,6 +127,13 @@ def _check_hash(path: Path, file: PackagedFile) -> None:
         )
 
 
+def parameters(path: Path) -> int:
+    """How many numbers a GGUF model is made of."""
+    import gguf  # numpy: not for those who only look a model up
+
+    return sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(path).tensors)
+
+
 def sha256(path: Path) -> str:
     """The hex SHA-256 of a file, read in pieces."""
     digest = hashlib.sha256()

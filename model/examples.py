@@ -1,16 +1,19 @@
-"""The rows of train.jsonl and valid.jsonl, as values and as tokens."""
+"""The rows of what script 2 writes, as values and as tokens."""
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.config import UserError
-from model import prompts
+from model import catalog, prompts
 from model.prompts import Turn
 
 PREPARE = "Run scripts/2_prepare_training_data.py"
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,25 +32,52 @@ class Tokens:
     reply_length: int
 
 
+@dataclasses.dataclass(frozen=True)
+class PairExample:
+    """A reply that people liked, and one that is worse, None: what the model itself would say.
+
+    `weight`, in (0, 1], says how surely.
+    """
+
+    chosen: Example
+    rejected: Example | None
+    weight: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """The same as tokens."""
+
+    chosen: Tokens
+    rejected: Tokens | None
+    weight: float
+
+
 def read(path: Path) -> list[Example]:
     """Every row of a file. Raises `UserError` where the file is missing or damaged."""
-    try:
-        with path.open(encoding="utf-8") as lines:
-            return [_example(json.loads(line)) for line in lines if line.strip()]
-    except FileNotFoundError:
-        raise UserError(f"There is no {path}. {PREPARE} first.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"Cannot read {path}: {error}. {PREPARE} again.") from None
+    return _read(path, _example)
+
+
+def read_pairs(path: Path) -> list[PairExample]:
+    """Every preference of a file. Raises `UserError` where the file is missing or damaged."""
+    return _read(path, _pair)
 
 
 def data_hash(folder: Path) -> str:
-    """What identifies the prepared data: the hash in the folder's manifest."""
+    """What identifies the prepared data: the hash in the folder's manifest.
+
+    Raises `UserError` where there is none, or where a file is not the one it was made for.
+    """
     path = folder / "manifest.json"
     try:
-        return str(json.loads(path.read_text("utf-8"))["data_hash"])
-    except FileNotFoundError:
-        raise UserError(f"There is no {path}. {PREPARE} first.") from None
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads(path.read_text("utf-8"))
+        for name, digest in manifest["file_hashes"].items():
+            if catalog.sha256(folder / name) != digest:
+                raise UserError(f"{folder / name} was changed by hand. {PREPARE} again.")
+        return str(manifest["data_hash"])
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {error.filename}. {PREPARE} first.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{path} is damaged. {PREPARE} again.") from None
 
 
@@ -60,9 +90,56 @@ def tokenise(
         yield encoded and Tokens(*encoded)
 
 
+def tokenise_pairs(
+    pairs: Iterable[PairExample], encoder: prompts.Encoder, limit: int
+) -> Iterator[Pair | None]:
+    """Each pair in at most `limit` tokens a side; None where a reply alone leaves no room."""
+    for pair in pairs:
+        (chosen,) = tokenise([pair.chosen], encoder, limit)
+        (rejected,) = tokenise([pair.rejected], encoder, limit) if pair.rejected else (None,)
+        has_room = bool(rejected) == bool(pair.rejected)
+        yield Pair(chosen, rejected, pair.weight) if chosen and has_room else None
+
+
+def self_play(pairs: list[Pair], rows: Sequence[Tokens], wanted: int) -> list[Pair]:
+    """The pairs, and up to `wanted` ordinary replies to be preferred to the model's own.
+
+    Where people do not react to messages, what they say is still better than what it says (Chen et
+    al. 2024, "Self-Play Fine-Tuning").
+    """
+    known = {tuple(pair.chosen.ids) for pair in pairs}
+    fresh = [row for row in rows if tuple(row.ids) not in known]
+    drawn = random.Random(0).sample(fresh, min(wanted, len(fresh)))
+    return pairs + [Pair(row, None, 1.0) for row in drawn]
+
+
+def _read(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return [parse(json.loads(line)) for line in lines if line.strip()]
+    except FileNotFoundError:
+        raise UserError(f"There is no {path}. {PREPARE} first.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"Cannot read {path}: {error}. {PREPARE} again.") from None
+
+
+def _pair(row: dict[str, Any]) -> PairExample:
+    chosen, rejected = _example(row), row["rejected"]
+    if rejected is not None:
+        rejected = Example(chosen.turns, _text(rejected))
+    return PairExample(chosen, rejected, float(row["weight"]))
+
+
 def _example(row: dict[str, Any]) -> Example:
     turns = tuple(Turn(turn["name"], turn["text"]) for turn in row["turns"])
-    reply = [row["reply"]] if isinstance(row["reply"], str) else row["reply"]
-    if not turns or not isinstance(reply, list) or not reply:
-        raise ValueError("a row needs turns and a reply")
-    return Example(turns, prompts.join(reply))
+    if not turns:
+        raise ValueError("a row needs turns")
+    return Example(turns, _text(row["reply"]))
+
+
+def _text(reply: Any) -> str:
+    """A reply's text, of one message or of a burst."""
+    burst = [reply] if isinstance(reply, str) else reply
+    if not isinstance(burst, list) or not burst:
+        raise ValueError("a reply needs text")
+    return prompts.join(burst)

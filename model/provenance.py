@@ -37,6 +37,11 @@ def learned_from(models_dir: Path, message_ids: Collection[int]) -> list[Path]:
     return [path.parent for path in _manifests(models_dir) if wanted & _hashes(_read(path))]
 
 
+def includes(manifest: Path, message_ids: Collection[int]) -> bool:
+    """Whether prepared data was made of any of these messages."""
+    return bool(set(map(message_hash, message_ids)) & _hashes(_read(manifest)))
+
+
 def erased_people(folder: Path) -> int:
     """How many people whom this model learned from were erased since."""
     return len(_read(folder / DATA).get(_ERASED, ()))

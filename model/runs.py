@@ -3,8 +3,9 @@
 models/training/NAME/
     plan.json      what was asked for; written first
     data.json      whom it learned from, see model/provenance.py
-    loss.jsonl     one line a step
-    checkpoints/   for --resume; removed at the end
+    loss.jsonl     one line a step, and one for each look at held-out replies
+    sft/           a stage: replies/, checkpoints/ for --resume, best/ the weights it comes to,
+    dpo/           and stage.json, written last; removed when all stages are complete
     adapter/       the LoRA weights
     run.json       written last: its presence proves that the rest is complete
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import UserError
+from model.recipe import SFT, Recipe
 from storage import lock_file
 
 COMPLETE = "complete"  # the marker in a checkpoint's folder
@@ -27,44 +29,6 @@ TRAIN = "Run scripts/3_train_model.py first."
 
 _QUANT = re.compile(r"[.-](?:i?q\d\w*|b?f16|f32)$", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
-_LIMITS = {
-    "learning_rate": (1e-7, 1.0),
-    "rank": (1, 1024),
-    "alpha": (1, 4096),
-    "dropout": (0.0, 0.9),
-    "batch_size": (1, 4096),
-    "accumulation": (1, 4096),
-    "max_seq_length": (64, 131_072),
-    "epochs": (0.001, 1000),
-    "max_steps": (0, 10_000_000),
-    "warmup": (0.0, 1.0),
-    "clip": (0.0, 1000.0),
-    "seed": (0, 2**32 - 1),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How to train. The defaults are measured: 60 steps of the small model on a CPU."""
-
-    learning_rate: float = 1e-3
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    batch_size: int = 4  # at a time: twice as many take 1 to 2 GB more and no less time
-    accumulation: int = 2
-    max_seq_length: int = 192
-    epochs: float = 1.0
-    max_steps: int = 0  # 0: as many as `epochs` make
-    warmup: float = 0.03
-    clip: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            if not low <= getattr(self, name) <= high:
-                flag = "--" + name.replace("_", "-")
-                raise UserError(f"{flag} must be from {low:g} to {high:g}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,11 +42,15 @@ class Plan:
     data_hash: str
     recipe: Recipe
     started_at: float
+    stages: tuple[str, ...] = (SFT,)
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A complete training. Losses are nats a token, over the first and last tenth of the steps."""
+    """A complete training; the losses are the first stage's over its first and last tenth.
+
+    `stages` has what each stage came to: steps, losses, and what held-out replies said of it.
+    """
 
     name: str
     folder: Path
@@ -92,6 +60,7 @@ class Run:
     last_loss: float
     seconds: float
     finished_at: float
+    stages: dict[str, Any]
 
     @property
     def adapter(self) -> Path:
@@ -121,6 +90,17 @@ def new_folder(models_dir: Path, base: str, name: str | None) -> Path:
     return folder
 
 
+def check_space(parameters: int, models_dir: Path) -> None:
+    """Raise `UserError` unless the exported model fits beside its float16 copy."""
+    models_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    needed, free = 3 * parameters, shutil.disk_usage(models_dir).free
+    if free < needed:
+        raise UserError(
+            f"A trained model of this size needs {needed / 1e9:.1f} GB of disk space while it is "
+            f"exported, and {models_dir} has {free / 1e9:.1f} GB. Make room and run this again."
+        )
+
+
 def write_plan(folder: Path, plan: Plan) -> None:
     """Make the folder and keep what was asked for."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -131,23 +111,44 @@ def read_plan(folder: Path) -> Plan:
     """What a training was asked to do. Raises `UserError` where that cannot be read."""
     fields = _read_json(folder / "plan.json")
     try:
-        return Plan(**{**fields, "recipe": Recipe(**fields["recipe"])})
+        recipe = Recipe(**fields["recipe"])
+        return Plan(**{**fields, "recipe": recipe, "stages": tuple(fields["stages"])})
     except (KeyError, TypeError):
         raise UserError(f"{folder / 'plan.json'} is not from this release. {TRAIN}") from None
 
 
-def finish(folder: Path, steps: int, losses: list[float], seconds: float) -> Run:
-    """Write run.json, which makes the training complete, and drop its checkpoints."""
-    tenth = max(1, len(losses) // 10)
+def stage_facts(folder: Path, stage: str) -> dict[str, Any] | None:
+    """What a stage came to; None while it is not complete."""
+    path = folder / stage / "stage.json"
+    return _read_json(path) if path.exists() else None
+
+
+def finish_stage(folder: Path, stage: str, facts: dict[str, Any]) -> None:
+    """Make a stage complete, and drop its checkpoints."""
+    (folder / stage).mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_json(folder / stage / "stage.json", facts)
+    shutil.rmtree(folder / stage / "checkpoints", ignore_errors=True)
+
+
+def finish(folder: Path, plan: Plan) -> Run:
+    """Write run.json, which makes the training complete, and drop what only led to it."""
+    stages = {stage: stage_facts(folder, stage) or {} for stage in plan.stages}
+    first, *_ = stages.values()
     facts = {
-        "steps": steps,
-        "first_loss": sum(losses[:tenth]) / tenth,
-        "last_loss": sum(losses[-tenth:]) / tenth,
-        "seconds": round(seconds, 1),
+        "steps": sum(facts["steps"] for facts in stages.values()),
+        "first_loss": first["first_loss"],
+        "last_loss": first["last_loss"],
+        "seconds": round(sum(facts["seconds"] for facts in stages.values()), 1),
         "finished_at": time.time(),
+        "stages": stages,
     }
-    write_json(folder / "run.json", {**dataclasses.asdict(read_plan(folder)), **facts})
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    best = folder / plan.stages[-1] / "best"
+    if best.exists():  # not if this was interrupted right here before
+        shutil.rmtree(folder / "adapter", ignore_errors=True)
+        os.replace(best, folder / "adapter")
+    write_json(folder / "run.json", {**dataclasses.asdict(plan), **facts})
+    for stage in plan.stages:
+        shutil.rmtree(folder / stage, ignore_errors=True)
     return read(folder)
 
 
@@ -155,7 +156,8 @@ def read(folder: Path) -> Run:
     """A complete training, from its folder."""
     facts = _read_json(folder / "run.json")
     names = ("steps", "first_loss", "last_loss", "seconds", "finished_at")
-    return Run(folder.name, folder, read_plan(folder), *(facts[name] for name in names))
+    numbers = {name: facts[name] for name in names}
+    return Run(folder.name, folder, read_plan(folder), **numbers, stages=facts.get("stages", {}))
 
 
 def find(models_dir: Path, name: str | None = None) -> Run:
@@ -181,7 +183,7 @@ def find_unfinished(models_dir: Path, name: str | None = None) -> Path:
 
 
 def checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a training; what was left incomplete is removed."""
+    """The newest complete checkpoint of a stage; what was left incomplete is removed."""
     complete = []
     for path in (folder / "checkpoints").glob("checkpoint-*"):
         if (path / COMPLETE).exists():

@@ -1,276 +1,210 @@
-"""LoRA fine-tuning: token ids in, an adapter out. The only module that loads torch.
+"""LoRA fine-tuning: token ids in, an adapter out, by one or two stages (see `model/objectives.py`).
 
-The loss counts the reply and its stop token only. The order of all batches is decided before the
-first step, so that a training that was interrupted continues with the very next batch.
+The order of all batches is decided before the first step, so a training that was interrupted goes
+on with the very next batch. Only this module and those it imports load torch.
 """
 
-import contextlib
-import importlib.util
-import io
-import json
+import dataclasses
 import os
 import random
-import shutil
 import threading
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import datasets
-import tokenizers
+import peft
 import torch
 import transformers
-from peft import LoraConfig
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, TrainerCallback
-from trl import SFTConfig, SFTTrainer
-from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from bot import logs
 from bot.config import UserError
-from model import provenance, runs
-from model.examples import Tokens
-from model.runs import Plan, Recipe, Run
+from model import batches, loading, on_policy, provenance, runs
+from model.batches import Row
+from model.examples import Pair, Tokens
+from model.loading import Place
+from model.loop import Loop, Stopped
+from model.objectives import Objective
+from model.recipe import DPO, ORPO, SFT, Recipe
+from model.runs import Plan, Run
 
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+HELD_OUT = 256  # rows that show whether training still helps
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What to learn from, and what to look at meanwhile, as tokens."""
+
+    train: Sequence[Tokens]
+    valid: Sequence[Tokens] = ()
+    pairs: Sequence[Pair] = ()
+    valid_pairs: Sequence[Pair] = ()
 
 
 def train(
     folder: Path,
     plan: Plan,
     weights: Path | str,
-    examples: Sequence[Tokens],
+    data: Data,
     stop: threading.Event,
     threads: int = 0,
     manifest: Path | None = None,
 ) -> Run | None:
-    """Train, from the newest checkpoint in `folder` if there is one; None when `stop` was set.
+    """Train, from where `folder` stopped if it did; None when `stop` was set.
 
     `weights` is a GGUF file, or whatever transformers can load; `manifest` is the prepared data's,
-    kept to know later whom the model learned from. Raises `UserError` for weights
-    that cannot be trained; nothing is written then.
+    kept to know later whom the model learned from. Raises `UserError` for weights that cannot be
+    trained; nothing is written then.
     """
     _silence()
     if threads:
         torch.set_num_threads(threads)
-    recipe, model = plan.recipe, load(weights)
+    place = loading.choose(weights, plan.recipe.precision)
+    print(f"Training {place.why}.", flush=True)
+    training = _Training(folder, plan, weights, place, data, stop)
     runs.write_plan(folder, plan)
     if manifest:
         provenance.keep(manifest, folder)
-    order = batch_order([len(example.ids) for example in examples], recipe)
-    checkpoint = runs.checkpoint(folder)
-    steps = len(order) // (recipe.batch_size * recipe.accumulation)
-    watch = _Watch(folder / "loss.jsonl", steps, stop, _step_of(checkpoint))
-    trainer = _Trainer(
-        model=model,
-        args=_arguments(folder, recipe, steps),
-        train_dataset=_dataset(examples),
-        data_collator=DataCollatorForLanguageModeling(pad_token_id=0),
-        processing_class=_no_tokenizer(),
-        peft_config=_lora(recipe),
-        callbacks=[watch],
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    trainer.order = order
-    started = time.monotonic()
-    if not stop.is_set():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.state.global_step < steps:
-        return None
-    _save_adapter(trainer.model, folder / "adapter")
-    return runs.finish(folder, steps, watch.losses, time.monotonic() - started)
-
-
-def batch_order(lengths: Sequence[int], recipe: Recipe) -> list[int]:
-    """Which example comes when, over the whole training: `batch_size` of like length at a time.
-
-    The batches themselves come in random order; each epoch draws them anew. Raises `ValueError`
-    for fewer examples than one step takes.
-    """
-    dice = random.Random(recipe.seed)
-    size = recipe.batch_size * recipe.accumulation
-    epoch_steps = len(lengths) // size
-    if not epoch_steps:
-        raise ValueError(f"{len(lengths)} examples do not fill one step of {size}")
-    steps = recipe.max_steps or max(1, round(recipe.epochs * epoch_steps))
-    order: list[int] = []
-    while len(order) < steps * size:
-        drawn = dice.sample(range(len(lengths)), epoch_steps * size)
-        alike = sorted(drawn, key=lambda number: lengths[number] * dice.uniform(0.9, 1.1))
-        batches = [alike[start : start + size] for start in range(0, len(alike), size)]
-        dice.shuffle(batches)
-        order += [number for batch in batches for number in batch]
-    return order[: steps * size]
-
-
-def load(weights: Path | str) -> Any:
-    """The base model, in bfloat16 where a GPU has it, else in float32."""
-    on_gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    options: dict[str, Any] = {"dtype": torch.bfloat16 if on_gpu else torch.float32}
-    if str(weights).endswith(".gguf"):
-        options["gguf_file"], weights = Path(weights).name, Path(weights).parent
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # a bar of its own that has no switch
-            model = AutoModelForCausalLM.from_pretrained(str(weights), **options)
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines() or ["no reason given"]
-        raise UserError(
-            f"Cannot load the base weights {weights}: {reason[0]} "
-            "Give a folder with a Hugging Face model (config.json, *.safetensors) to --base-weights"
-            " and a GGUF file of the same model to --base-gguf."
-        ) from None
-    if "gguf_file" in options:
-        model.is_quantized = False  # it was; these weights are plain floats now
-    present = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    if missing := [name for name in TARGETS if name not in present]:
-        raise UserError(
-            f"{weights} has no layers named {', '.join(missing)}, so it cannot be trained here. "
-            "Choose a base of the Llama, Qwen or Gemma family."
+        for stage in plan.stages:
+            training.run(stage)
+    except Stopped:
+        return None
+    return runs.finish(folder, plan)
+
+
+class _Training:
+    """The stages of a training, one after the other, on one model."""
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        weights: Path | str,
+        place: Place,
+        data: Data,
+        stop: threading.Event,
+    ) -> None:
+        self._folder, self._plan, self._weights = folder, plan, weights
+        self._place, self._data, self._stop = place, data, stop
+        self._recipe = plan.recipe
+        self._model = loading.load(weights, plan.recipe, place)
+        self._learned: Path | None = None  # the adapter of the last complete stage
+
+    def run(self, stage: str) -> None:
+        """Do a stage, or take over what it came to. Raises `Stopped` when asked to stop."""
+        if runs.stage_facts(self._folder, stage) is None:
+            started = time.monotonic()
+            rows, held_out = self._rows(stage)
+            while (found := self._attempt(stage, rows, held_out)) is None:
+                self._halve()
+            facts = {**found, "seconds": round(time.monotonic() - started, 1)}
+            runs.finish_stage(self._folder, stage, facts)
+        best = self._folder / stage / "best"
+        if best.exists():
+            self._learned = best
+            load_adapter(self._model, best)
+
+    def _attempt(
+        self, stage: str, rows: Sequence[Row], held_out: Sequence[Row]
+    ) -> dict[str, Any] | None:
+        """What a stage came to; None where the memory did not suffice."""
+        recipe, processes = of_stage(self._recipe, stage), int(os.environ.get("WORLD_SIZE", "1"))
+        each = max(1, recipe.accumulation // processes)
+        recipe, size = dataclasses.replace(recipe, accumulation=each), recipe.batch_size * each
+        size *= processes
+        order = batches.order(
+            [row.length for row in rows], size, recipe.epochs, recipe.max_steps, recipe.seed
         )
-    return model
+        loop = Loop(
+            folder=self._folder,
+            stage=stage,
+            recipe=recipe,
+            place=self._place,
+            model=self._model,
+            rows=rows,
+            held_out=held_out,
+            order=order,
+            step_size=size,
+            objective=Objective(stage, _strength(recipe, stage)),
+            stop=self._stop,
+        )
+        try:
+            return loop.run()
+        except (torch.OutOfMemoryError, MemoryError):
+            return None
+        except RuntimeError as error:
+            if "can't allocate memory" not in str(error):  # what torch says of a CPU's
+                raise
+            return None
 
+    def _halve(self) -> None:
+        """Half as many rows at a time, twice as often: the same steps in less memory.
 
-class _Trainer(SFTTrainer):  # type: ignore[misc]
-    """trl's trainer with our order of examples, and checkpoints that prove they are complete."""
-
-    order: Sequence[int] = ()
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        return self.order
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        (folder / "partial").touch()
-        os.replace(folder / "partial", folder / runs.COMPLETE)
-
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        """Mean nats a reply token, without making the logits of any other token.
-
-        trl's own way to do so is a Triton kernel, which only a GPU on Linux can run.
+        The model is loaded anew, as it was when the stage began; its checkpoints go on from there.
         """
-        if self.args.device.type == "cuda" and importlib.util.find_spec("triton"):
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        labels = inputs.pop("labels")[:, 1:]
-        outputs = model(**inputs, use_cache=False, logits_to_keep=1, output_hidden_states=True)
-        is_learned = labels != -100
-        hidden = outputs.hidden_states[-1][:, :-1][is_learned]
-        with self.accelerator.autocast():
-            logits = self.model.get_output_embeddings()(hidden)
-        nats = torch.nn.functional.cross_entropy(
-            logits.float(), labels[is_learned], reduction="sum"
+        size = self._recipe.batch_size
+        if size == 1:
+            raise UserError(
+                "The memory does not suffice for a single example. Choose a smaller "
+                "--max-seq-length or a smaller base; --plan says what a training needs."
+            )
+        size //= 2
+        rest = self._recipe.batch_size * self._recipe.accumulation // size
+        self._recipe = dataclasses.replace(self._recipe, batch_size=size, accumulation=rest)
+        runs.write_plan(self._folder, dataclasses.replace(self._plan, recipe=self._recipe))
+        print(f"The memory does not suffice; going on with {size} examples at a time.", flush=True)
+        del self._model
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self._model = loading.load(self._weights, self._recipe, self._place)
+        if self._learned:
+            load_adapter(self._model, self._learned)
+
+    def _rows(self, stage: str) -> tuple[list[Row], list[Row]]:
+        """What a stage learns from, and the held-out rows it is watched by."""
+        train = [Row(tokens) for tokens in self._data.train]
+        valid = _sample([Row(tokens) for tokens in self._data.valid])
+        if stage == SFT:
+            return train, valid
+        pairs, valid_pairs = on_policy.complete(
+            self._folder / stage / "replies",
+            self._model,
+            (self._data.pairs, _sample(self._data.valid_pairs)),
+            self._place,
+            self._recipe,
+            self._stop,
         )
-        return nats / (is_learned.sum() if num_items_in_batch is None else num_items_in_batch)
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """Checkpoints need no README."""
-
-
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Reports progress, keeps the loss curve, and ends the training when asked to."""
-
-    def __init__(self, curve: Path, steps: int, stop: threading.Event, done: int) -> None:
-        self.losses = _cut_curve(curve, done)
-        self._curve, self._stop, self._first = curve, stop, done
-        self._recent = deque(self.losses[-10:], maxlen=10)
-        self._report: Callable[[int, str], None] = logs.meter("train", steps)
-        logs.report(logs.Progress("train", done, steps, None, "starting"))
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self._stop.is_set() and state.global_step < state.max_steps:
-            control.should_save = control.should_training_stop = True
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        if "loss" not in logs:
-            return
-        loss = float(logs["loss"])
-        self.losses.append(loss)
-        self._recent.append(loss)
-        row = {"step": state.global_step, "loss": loss, "learning_rate": logs["learning_rate"]}
-        with self._curve.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**row, "at": round(time.time(), 1)}) + "\n")
-        self._report(state.global_step, f"loss {sum(self._recent) / len(self._recent):.2f}")
+        if stage == DPO:
+            return pairs, valid_pairs
+        preferred = {tuple(row.chosen.ids) for row in pairs}
+        return [row for row in train if tuple(row.chosen.ids) not in preferred] + pairs, valid
 
 
-def _cut_curve(path: Path, steps: int) -> list[float]:
-    """Drop what the curve says after step `steps`, where training goes on; the losses so far."""
-    rows = path.read_text("utf-8").splitlines()[:steps] if path.exists() else []
-    path.write_text("".join(f"{row}\n" for row in rows), "utf-8")
-    return [float(json.loads(row)["loss"]) for row in rows]
+def of_stage(recipe: Recipe, stage: str) -> Recipe:
+    """The recipe with the settings of a stage in the place of SFT's."""
+    if stage == DPO:
+        return dataclasses.replace(
+            recipe, learning_rate=recipe.dpo_learning_rate, epochs=recipe.dpo_epochs
+        )
+    if stage == ORPO:
+        return dataclasses.replace(recipe, learning_rate=recipe.orpo_learning_rate)
+    return recipe
 
 
-def _step_of(checkpoint: Path | None) -> int:
-    return int(checkpoint.name.partition("-")[2]) if checkpoint else 0
+def load_adapter(model: Any, folder: Path) -> None:
+    """Give a PEFT model the weights of a saved adapter."""
+    peft.set_peft_model_state_dict(model, peft.load_peft_weights(str(folder), device="cpu"))
 
 
-def _arguments(folder: Path, recipe: Recipe, steps: int) -> SFTConfig:
-    on_gpu = torch.cuda.is_available()
-    return SFTConfig(
-        output_dir=str(folder / "checkpoints"),
-        max_steps=steps,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.accumulation,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=max(1, round(recipe.warmup * steps)),
-        max_grad_norm=recipe.clip,
-        weight_decay=0.0,
-        seed=recipe.seed,
-        use_cpu=not on_gpu,
-        bf16=torch.cuda.is_bf16_supported() if on_gpu else _cpu_has_bf16(),
-        gradient_checkpointing=on_gpu,  # trades time for memory, which a CPU has
-        save_steps=min(200, max(10, steps // 10)),
-        save_total_limit=2,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to=[],
-        dataset_kwargs={"skip_prepare_dataset": True},
-        dataloader_pin_memory=on_gpu,
-    )
+def _strength(recipe: Recipe, stage: str) -> float:
+    return {DPO: recipe.dpo_beta, ORPO: recipe.orpo_lambda}.get(stage, 0.0)
 
 
-def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself; it trains twice as fast then."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in names)
-
-
-def _lora(recipe: Recipe) -> LoraConfig:
-    return LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        lora_dropout=recipe.dropout,
-        target_modules=list(TARGETS),
-        task_type="CAUSAL_LM",
-    )
-
-
-def _dataset(examples: Sequence[Tokens]) -> datasets.Dataset:
-    labels = [
-        [-100] * (len(example.ids) - example.reply_length) + example.ids[-example.reply_length :]
-        for example in examples
-    ]
-    ids = [example.ids for example in examples]
-    return datasets.Dataset.from_dict({"input_ids": ids, "labels": labels})
-
-
-def _no_tokenizer() -> PreTrainedTokenizerFast:
-    """trl insists on a tokenizer, but our tokens come from llama.cpp: this one is never used."""
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<pad>": 0}, unk_token="<pad>"))
-    return PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>")
-
-
-def _save_adapter(model: Any, folder: Path) -> None:
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    model.save_pretrained(str(partial), save_embedding_layers=False)
-    (partial / "README.md").unlink(missing_ok=True)
-    os.replace(partial, folder)
+def _sample(rows: Sequence[Any]) -> list[Any]:
+    """At most `HELD_OUT` rows, always the same ones."""
+    return list(rows) if len(rows) <= HELD_OUT else random.Random(0).sample(rows, HELD_OUT)
 
 
 def _silence() -> None:

@@ -1,15 +1,16 @@
 """Step 3: fine-tune the model on the prepared conversations.
 
-    python scripts/3_train_model.py [--env PATH] [--name NAME] [--resume] [--epochs N]
-        [--max-steps N] [--max-seq-length N] [--learning-rate X] [--rank N] [--alpha N]
-        [--dropout X] [--batch-size N] [--accumulation N] [--seed N]
-        [--base-gguf FILE [--base-weights DIR]]
+    python scripts/3_train_model.py [--env PATH] [--name NAME] [--resume] [--plan]
+        [--method auto|sft|sft+dpo|orpo] [--recipe FILE.toml] [--base-gguf FILE]
+        [--base-weights DIR] [--canaries] [any of the recipe's settings, see --help]
 
 Writes models/training/NAME/. Stop it at any time; --resume goes on from the last checkpoint.
-Without --base-gguf it trains the small default model, whose GGUF holds the weights as well.
+--plan only says what the training would need. Without --base-gguf it trains the small default
+model, whose GGUF holds the weights as well. Several GPUs: see docs/TRAINING.md.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import os
@@ -20,14 +21,18 @@ import threading
 import time
 import types
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bot import config, logs
 from bot.config import Config, UserError
-from model import catalog, examples, runs
-from model.examples import Tokens
-from model.runs import Plan, Recipe
+from data import privacy
+from model import catalog, examples, provenance, recipe, runs
+from model.examples import Pair, Tokens
+from model.recipe import Recipe
+from model.runs import Plan
+from storage import database
 
 SMALLEST = 50  # examples: below this there is nothing to learn from
 
@@ -38,7 +43,7 @@ def main() -> int:
     _on_stop_request(stop)
     try:
         settings = config.load(arguments.env, needs_discord=False)
-        with runs.lock(settings.models_dir):
+        with _one_training(settings.models_dir):
             make = _resumed if arguments.resume else _new
             folder, plan = make(arguments, settings)
             return _train(folder, plan, settings, stop)
@@ -50,31 +55,48 @@ def main() -> int:
 
 
 def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) -> int:
+    trainer = _trainer()
     gguf = settings.models_dir / plan.base_gguf
-    tokens = _tokens(settings.training_dir / "train.jsonl", gguf, plan.recipe)
+    data = trainer.Data(**_tokens(settings.training_dir, gguf, plan.recipe))
+    plan = dataclasses.replace(plan, stages=plan.stages or plan.recipe.stages(len(data.pairs)))
     if stop.is_set():
         print("Stopped before the first step; nothing was written.")
         return 0
     weights = plan.base_weights or gguf
     manifest = settings.training_dir / "manifest.json"
-    run = _trainer().train(folder, plan, weights, tokens, stop, settings.threads, manifest)
+    run = trainer.train(folder, plan, weights, data, stop, settings.threads, manifest)
     if run is None:
         print(f"\nStopped; what was learned so far is kept in {folder}.")
         print("To go on: python scripts/3_train_model.py --resume")
         return 0
-    print(f"Trained {run.name}: {run.steps} steps in {run.seconds / 60:.1f} minutes,")
-    print(f"loss {run.first_loss:.2f} at the beginning, {run.last_loss:.2f} at the end.")
+    print(f"Trained {run.name} in {run.seconds / 60:.1f} minutes:")
+    for stage, facts in run.stages.items():
+        print(f"  {_outcome(stage, facts)}")
     print("Next: python scripts/4_evaluate_personality.py")
     return 0
 
 
+def _outcome(stage: str, facts: dict[str, Any]) -> str:
+    """What a stage came to, in a line."""
+    before, best = facts["before"], facts["best"]
+    said = f"{stage}: {facts['steps']} steps, loss {facts['first_loss']:.2f} at the beginning, "
+    said += f"{facts['last_loss']:.2f} at the end"
+    if best:
+        said += f"; on held-out replies {before['held_out']:.2f} before, {best['held_out']:.2f} at"
+        said += f" step {best['step']}, which is kept"
+    if "accuracy" in best:
+        said += f"; prefers what people liked in {best['accuracy']:.0%} of held-out pairs, by "
+        said += f"{best['margin']:.2f}"
+    return said + "."
+
+
 def _new(arguments: argparse.Namespace, settings: Config) -> tuple[Path, Plan]:
     """A new training: its folder, which is not made yet, and its plan."""
-    if arguments.base_weights and not arguments.base_gguf:
-        raise UserError("--base-weights needs --base-gguf: a GGUF file of the same model.")
     data_hash = examples.data_hash(settings.training_dir)
-    gguf = (arguments.base_gguf or catalog.small_model(settings.models_dir)).resolve()
-    catalog.check_gguf(gguf)
+    _check_people(settings)
+    gguf = _base(arguments, settings)
+    wanted = _recipe(arguments, gguf)
+    runs.check_space(catalog.parameters(gguf), settings.models_dir)
     base = runs.title(gguf)
     plan = Plan(
         base=base,
@@ -82,8 +104,9 @@ def _new(arguments: argparse.Namespace, settings: Config) -> tuple[Path, Plan]:
         base_weights=_whole(arguments.base_weights),
         base_sha256=catalog.sha256(gguf),
         data_hash=data_hash,
-        recipe=Recipe(**{choice.name: getattr(arguments, choice.name) for choice in _CHOICES}),
+        recipe=wanted,
         started_at=time.time(),
+        stages=(),
     )
     return runs.new_folder(settings.models_dir, base, arguments.name), plan
 
@@ -100,23 +123,62 @@ def _resumed(arguments: argparse.Namespace, settings: Config) -> tuple[Path, Pla
     return folder, plan
 
 
-def _tokens(path: Path, gguf: Path, recipe: Recipe) -> list[Tokens]:
-    """The training examples, by the very tokeniser that the bot will use."""
+def _base(arguments: argparse.Namespace, settings: Config) -> Path:
+    if arguments.base_weights and not arguments.base_gguf:
+        raise UserError("--base-weights needs --base-gguf: a GGUF file of the same model.")
+    gguf: Path = (arguments.base_gguf or catalog.small_model(settings.models_dir)).resolve()
+    catalog.check_gguf(gguf)
+    return gguf
+
+
+def _recipe(arguments: argparse.Namespace, gguf: Path) -> Recipe:
+    """The defaults for a base of this size, changed by the recipe's file, changed by flags."""
+    wanted = recipe.default(catalog.parameters(gguf))
+    changes = recipe.read(arguments.recipe) if arguments.recipe else {}
+    flags = {choice.name: getattr(arguments, choice.name) for choice in _CHOICES}
+    changes |= {name: value for name, value in flags.items() if value is not None}
+    return dataclasses.replace(wanted, **changes)
+
+
+def _tokens(folder: Path, gguf: Path, wanted: Recipe) -> dict[str, Any]:
+    """Everything to learn from and to look at, by the very tokeniser that the bot will use."""
     from model import worker  # llama.cpp: not needed for --help
 
-    rows = examples.read(path)
     model = worker.load(gguf, 512)
-    encoded = examples.tokenise(rows, worker.encoder(model), recipe.max_seq_length)
-    tokens = [t for t in logs.track("tokenise", encoded, len(rows)) if t]
+    encoder, limit = worker.encoder(model), wanted.max_seq_length
+    tokens: dict[str, list[Tokens]] = {}
+    for name in ("train", "valid"):
+        rows = examples.read(folder / f"{name}.jsonl")
+        encoded = examples.tokenise(rows, encoder, limit)
+        tokens[name] = [t for t in logs.track("tokenise", encoded, len(rows)) if t]
+    pairs: dict[str, list[Pair]] = {"pairs": [], "valid_pairs": []}
+    if wanted.method != recipe.SFT:
+        for name, file in (("pairs", "preferences"), ("valid_pairs", "valid_preferences")):
+            found = examples.read_pairs(folder / f"{file}.jsonl")
+            kept = (pair for pair in examples.tokenise_pairs(found, encoder, limit) if pair)
+            pairs[name] = examples.self_play(list(kept), tokens[_SPLIT[name]], wanted.self_play)
     model.close()
-    smallest = max(SMALLEST, recipe.batch_size * recipe.accumulation)
-    if len(tokens) < smallest:
+    smallest = max(SMALLEST, wanted.batch_size * wanted.accumulation)
+    if len(tokens["train"]) < smallest:
         raise UserError(
-            f"Only {len(tokens)} usable examples in {path}; at least {smallest} are needed. Fetch "
-            "more history (scripts/1_fetch_all_history.py), then "
+            f"Only {len(tokens['train'])} usable examples in {folder / 'train.jsonl'}; at least "
+            f"{smallest} are needed. Fetch more history (scripts/1_fetch_all_history.py), then "
             "run scripts/2_prepare_training_data.py again."
         )
-    return tokens
+    return {**tokens, **pairs}
+
+
+def _check_people(settings: Config) -> None:
+    """Raise `UserError` if the data holds messages of people who are excluded now."""
+    if not settings.database_path.exists():
+        return
+    with contextlib.closing(database.connect(settings.database_path)) as connection:
+        people = privacy.forbidden_messages(connection)
+    if provenance.includes(settings.training_dir / "manifest.json", people):
+        raise UserError(
+            "The training data holds messages of somebody who has been excluded since. "
+            f"{examples.PREPARE} again."
+        )
 
 
 def _trainer() -> types.ModuleType:
@@ -127,6 +189,12 @@ def _trainer() -> types.ModuleType:
             f"Training needs more packages ({error.name} is missing). "
             "Install them with: python3 bootstrap.py --train"
         ) from None
+
+
+def _one_training(models_dir: Path) -> contextlib.AbstractContextManager[None]:
+    """One training a machine; the processes of one on several GPUs are one."""
+    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
+    return runs.lock(models_dir) if is_first else contextlib.nullcontext()
 
 
 def _relative(path: Path, models_dir: Path) -> str:
@@ -167,6 +235,7 @@ def _on_stop_request(stop: threading.Event) -> None:
 
 
 _CHOICES = dataclasses.fields(Recipe)
+_SPLIT = {"pairs": "train", "valid_pairs": "valid"}
 
 
 def _arguments() -> argparse.Namespace:
@@ -176,12 +245,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     parser.add_argument("--name", help="for the new model (default: BASE-DATE-TIME)")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished training")
+    parser.add_argument("--plan", action="store_true", help="say what it needs, and do nothing")
     parser.add_argument("--base-gguf", type=Path, help="the model to start from")
     parser.add_argument("--base-weights", default="", help="its Hugging Face folder or repository")
+    parser.add_argument("--recipe", type=Path, help="a TOML file with settings named as below")
     for choice in _CHOICES:
-        flag = "--" + choice.name.replace("_", "-")
+        small, large = (getattr(one, choice.name) for one in (recipe.SMALL, recipe.LARGE))
+        known = str(small) if small == large else f"{small}, from a billion parameters {large}"
         kind = type(choice.default)
-        parser.add_argument(flag, type=kind, default=choice.default, help="default: %(default)s")
+        how: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind}
+        parser.add_argument(recipe.flag(choice.name), default=None, help=f"default: {known}", **how)
     return parser.parse_args()
 
 

@@ -75,6 +75,11 @@ def is_this_bot(connection: sqlite3.Connection, user_id: int) -> bool:
     return row is not None
 
 
+def authors(connection: sqlite3.Connection) -> list[int]:
+    """Everybody of whom something is stored."""
+    return [row[0] for row in connection.execute("SELECT DISTINCT author_id FROM messages")]
+
+
 def written(connection: sqlite3.Connection, user_id: int) -> Written:
     """Everything stored that this person wrote."""
     rows = connection.execute(

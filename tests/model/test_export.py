@@ -15,11 +15,11 @@ from llama_cpp import Llama
 
 from bot.config import UserError
 from model import catalog, export, runs
-from model.runs import Plan, Recipe, Run
+from model.recipe import Recipe
+from model.runs import Plan, Run
 
 torch = pytest.importorskip("torch")
-peft = pytest.importorskip("peft")
-trainer = pytest.importorskip("model.trainer")
+loading = pytest.importorskip("model.loading", reason="needs requirements-train.txt")
 
 Array = npt.NDArray[Any]
 
@@ -38,12 +38,14 @@ def a_run(models_dir: Path, base: Path) -> tuple[Run, Any]:
     plan = Plan("tiny", str(base), "", catalog.sha256(base), "abc", Recipe(rank=4), 1.0)
     runs.write_plan(folder, plan)
     torch.manual_seed(1)
-    model = peft.get_peft_model(trainer.load(base), trainer._lora(plan.recipe))
+    model = loading.load(base, plan.recipe, loading.Place("cpu", "full", ""))
     for name, values in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(values, std=0.02)
     model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
-    return runs.finish(folder, 3, [2.0, 1.0, 1.0], 1.0), model.merge_and_unload()
+    facts = {"steps": 3, "first_loss": 2.0, "last_loss": 1.0, "seconds": 1.0}
+    runs.finish_stage(folder, "sft", facts)
+    return runs.finish(folder, plan), model.merge_and_unload()
 
 
 def logits_of(gguf_path: Path, prompt: list[int]) -> Array:

@@ -6,11 +6,18 @@ import pytest
 
 from bot.config import UserError
 from model import runs
-from model.runs import Plan, Recipe
+from model.recipe import Recipe
+from model.runs import Plan, Run
 
 
 def plan() -> Plan:
     return Plan("tiny", "tiny.gguf", "", "0", "1", Recipe(rank=3), 5.0)
+
+
+def finish(folder: Path) -> Run:
+    facts = {"steps": 20, "first_loss": 4.0, "last_loss": 2.0, "seconds": 60.0}
+    runs.finish_stage(folder, "sft", facts)
+    return runs.finish(folder, plan())
 
 
 @pytest.mark.parametrize(
@@ -37,8 +44,11 @@ def test_a_training_counts_when_its_run_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="3_train_model"):
         runs.find(tmp_path)
     assert runs.find_unfinished(tmp_path) == folder
-    run = runs.finish(folder, 20, [4.0] * 10 + [2.0] * 10, 60.0)
-    assert (run.first_loss, run.last_loss) == (4.0, 2.0)
+    (folder / "sft" / "best").mkdir(parents=True)
+    run = finish(folder)
+    assert (run.steps, run.first_loss, run.last_loss, run.seconds) == (20, 4.0, 2.0, 60.0)
+    assert run.adapter.exists()
+    assert not (folder / "sft").exists()
     assert runs.find(tmp_path) == runs.find(tmp_path, "a") == run
     with pytest.raises(UserError, match="without --resume"):
         runs.find_unfinished(tmp_path)
@@ -47,7 +57,7 @@ def test_a_training_counts_when_its_run_is_written(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
     folder = runs.root(tmp_path) / "a"
     runs.write_plan(folder, plan())
-    runs.finish(folder, 1, [1.0], 1.0)
+    finish(folder)
     with pytest.raises(UserError, match=r"named b .*there: a"):
         runs.find(tmp_path, "b")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import random
 from pathlib import Path
 from threading import Event
@@ -14,11 +15,14 @@ import safetensors.numpy
 
 from bot.config import UserError
 from model import runs
-from model.examples import Tokens
-from model.runs import Plan, Recipe, Run
+from model.examples import Pair, Tokens
+from model.recipe import Recipe
+from model.runs import Plan, Run
 
 trainer = pytest.importorskip("model.trainer", reason="needs requirements-train.txt")
 torch = pytest.importorskip("torch")
+from model import batches, loading  # noqa: E402  (they need torch)
+from model.objectives import Objective  # noqa: E402
 
 RECIPE = Recipe(learning_rate=5e-3, rank=4, alpha=8, batch_size=4, accumulation=1, max_steps=6)
 
@@ -33,14 +37,29 @@ def some_examples(count: int = 60) -> list[Tokens]:
     return examples
 
 
-def plan(recipe: Recipe = RECIPE) -> Plan:
-    return Plan("tiny", "tiny.gguf", "", "0", "1", recipe, 0.0)
+def plan(recipe: Recipe = RECIPE, *stages: str) -> Plan:
+    return Plan("tiny", "tiny.gguf", "", "0", "1", recipe, 0.0, stages or ("sft",))
 
 
-def train(folder: Path, base: Path) -> Run:
-    run = trainer.train(folder, plan(), base, some_examples(), Event(), 1)
+def some_data(**more: Any) -> Any:
+    return trainer.Data(some_examples(), **more)
+
+
+def some_pairs(count: int = 20) -> list[Pair]:
+    """Replies as in the examples, to be preferred to whatever the model says."""
+    return [Pair(example, None, 1.0) for example in some_examples(count)]
+
+
+def train(folder: Path, base: Path, asked: Plan | None = None, data: Any = None) -> Run:
+    data = data or some_data()
+    run = trainer.train(folder, asked or plan(), base, data, Event(), 1)
     assert isinstance(run, Run)
     return run
+
+
+def curve(folder: Path, key: str = "loss") -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "loss.jsonl").open()]
+    return [row for row in rows if key in row]
 
 
 def weights(run: Run) -> dict[str, npt.NDArray[Any]]:
@@ -59,25 +78,35 @@ class StopAfter(Event):
         return self._left < 0
 
 
+class StopAtStep(Event):
+    """A request to stop that comes when the loss curve tells of so many steps."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__()
+        self._folder, self._step = folder, step
+
+    def is_set(self) -> bool:
+        return (self._folder / "loss.jsonl").exists() and len(curve(self._folder)) >= self._step
+
+
 def test_training_learns_the_replies_and_leaves_a_complete_run(
     tmp_path: Path, tiny_model: Path
 ) -> None:
     run = train(tmp_path / "a", tiny_model)
-    curve = [json.loads(line) for line in (run.folder / "loss.jsonl").open()]
-    assert [row["step"] for row in curve] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in curve(run.folder)] == [1, 2, 3, 4, 5, 6]
     assert run.last_loss < run.first_loss - 1
     assert runs.read(run.folder) == run
-    assert not (run.folder / "checkpoints").exists()
+    assert not (run.folder / "sft").exists()
     layers = {name.rpartition(".lora_")[0].rpartition(".")[2] for name in weights(run)}
-    assert layers == set(trainer.TARGETS)
+    assert layers == set(loading.TARGETS)
 
 
 def test_the_loss_is_that_of_the_reply_alone(tmp_path: Path, tiny_model: Path) -> None:
     examples = [Tokens([7, 8, 9, 10, 11, 2], 2), Tokens([7, 9, 12, 2], 1)] * 2
     recipe = Recipe(batch_size=4, accumulation=1, max_steps=1)
-    trainer.train(tmp_path / "a", plan(recipe), tiny_model, examples, Event(), 1)
-    logged = json.loads((tmp_path / "a" / "loss.jsonl").read_text())["loss"]
-    model = trainer.load(tiny_model)
+    train(tmp_path / "a", tiny_model, plan(recipe), trainer.Data(examples))
+    (logged,) = (row["loss"] for row in curve(tmp_path / "a"))
+    model = loading.base(tiny_model, loading.choose(tiny_model))
     nats = 0.0
     for example in examples:
         with torch.no_grad():
@@ -92,11 +121,12 @@ def test_a_stopped_training_goes_on_as_if_it_had_never_stopped(
 ) -> None:
     whole = train(tmp_path / "whole", tiny_model)
     folder = tmp_path / "stopped"
-    assert trainer.train(folder, plan(), tiny_model, some_examples(), StopAfter(2), 1) is None
+    assert trainer.train(folder, plan(), tiny_model, some_data(), StopAfter(2), 1) is None
     assert not (folder / "run.json").exists()
-    assert runs.checkpoint(folder) == folder / "checkpoints" / "checkpoint-2"
+    stage = folder / "sft"
+    assert runs.checkpoint(stage) == stage / "checkpoints" / "checkpoint-2"
     resumed = train(folder, tiny_model)
-    assert len((folder / "loss.jsonl").read_text().splitlines()) == 6
+    assert [row["step"] for row in curve(folder)] == [1, 2, 3, 4, 5, 6]
     assert resumed.last_loss == pytest.approx(whole.last_loss, rel=1e-4)
     for name, values in weights(whole).items():
         np.testing.assert_allclose(weights(resumed)[name], values, atol=1e-5)
@@ -106,38 +136,37 @@ def test_a_stop_before_the_first_step_trains_nothing(tmp_path: Path, tiny_model:
     folder = tmp_path / "a"
     stop = Event()
     stop.set()
-    assert trainer.train(folder, plan(), tiny_model, some_examples(), stop, 1) is None
-    assert runs.checkpoint(folder) is None
+    assert trainer.train(folder, plan(), tiny_model, some_data(), stop, 1) is None
+    assert runs.checkpoint(folder / "sft") is None
 
 
 def test_batches_hold_like_lengths_and_miss_nobody() -> None:
     dice = random.Random(1)
     lengths = [dice.randrange(20, 400) for _ in range(803)]
-    recipe = Recipe(batch_size=4, accumulation=2, epochs=2.0)
-    order = trainer.batch_order(lengths, recipe)
+    order = batches.order(lengths, 8, epochs=2.0)
     assert len(order) == 2 * 800
     assert len(set(order[:800])) == len(set(order[800:])) == 800
-    batches = [order[start : start + 8] for start in range(0, len(order), 8)]
-    padded = sum(8 * max(lengths[i] for i in batch) for batch in batches)
+    steps = [order[start : start + 8] for start in range(0, len(order), 8)]
+    padded = sum(8 * max(lengths[i] for i in step) for step in steps)
     assert padded < 1.15 * sum(lengths[i] for i in order)
-    longest = [max(lengths[i] for i in batch) for batch in batches[:100]]
+    longest = [max(lengths[i] for i in step) for step in steps[:100]]
     assert longest != sorted(longest) != longest[::-1]
-    assert order == trainer.batch_order(lengths, recipe)
-    assert order != trainer.batch_order(lengths, dataclasses.replace(recipe, seed=1))
+    assert longest[0] == max(longest)  # what does not fit fails at once
+    assert order == batches.order(lengths, 8, epochs=2.0)
+    assert order != batches.order(lengths, 8, epochs=2.0, seed=1)
 
 
 def test_max_steps_may_be_less_or_more_than_an_epoch() -> None:
     for steps in (2, 20):
-        recipe = Recipe(batch_size=4, accumulation=2, max_steps=steps)
-        assert len(trainer.batch_order([5] * 50, recipe)) == 8 * steps
+        assert len(batches.order([5] * 50, 8, epochs=1.0, max_steps=steps)) == 8 * steps
     with pytest.raises(ValueError, match="do not fill one step"):
-        trainer.batch_order([5] * 7, recipe)
+        batches.order([5] * 7, 8, epochs=1.0)
 
 
 def test_weights_that_are_not_there_are_a_sentence_and_leave_nothing(tmp_path: Path) -> None:
     nothing = tmp_path / "nothing"
     with pytest.raises(UserError, match="--base-weights"):
-        trainer.train(tmp_path / "a", plan(), nothing, some_examples(), Event())
+        trainer.train(tmp_path / "a", plan(), nothing, some_data(), Event())
     assert not (tmp_path / "a").exists()
 
 
@@ -148,7 +177,101 @@ def test_accumulating_small_batches_is_the_same_training(tmp_path: Path, tiny_mo
     for size in (4, 1):
         recipe = dataclasses.replace(RECIPE, batch_size=size, accumulation=4 // size, max_steps=3)
         folder = tmp_path / str(size)
-        found.append(trainer.train(folder, plan(recipe), tiny_model, examples, Event(), 1))
+        found.append(train(folder, tiny_model, plan(recipe), trainer.Data(examples)))
     whole, parts = found
     assert parts.first_loss == pytest.approx(whole.first_loss, rel=0.01)
     assert parts.last_loss == pytest.approx(whole.last_loss, rel=0.02)
+
+
+def test_preferences_are_learned_from_what_the_model_said_itself(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    recipe = dataclasses.replace(RECIPE, max_steps=4, dpo_learning_rate=5e-3)
+    data = some_data(valid=some_examples(8), pairs=some_pairs(), valid_pairs=some_pairs(8))
+    run = train(tmp_path / "a", tiny_model, plan(recipe, "sft", "dpo"), data)
+    assert set(run.stages) == {"sft", "dpo"} and run.steps == 8
+    dpo = run.stages["dpo"]
+    assert dpo["before"]["accuracy"] == 0.5
+    assert abs(dpo["before"]["margin"]) < 0.01
+    assert dpo["before"]["held_out"] == pytest.approx(math.log(2), rel=0.01)
+    assert dpo["best"]["accuracy"] > 0.9 and dpo["best"]["margin"] > 0.1
+    assert [row["stage"] for row in curve(run.folder)] == ["sft"] * 4 + ["dpo"] * 4
+
+
+def test_odds_ratios_learn_replies_and_preferences_at_once(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    recipe = dataclasses.replace(RECIPE, orpo_learning_rate=5e-3, orpo_lambda=0.5)
+    data = some_data(valid=some_examples(8), pairs=some_pairs())
+    run = train(tmp_path / "a", tiny_model, plan(recipe, "orpo"), data)
+    assert run.last_loss < run.first_loss - 1
+    assert run.stages["orpo"]["best"]["held_out"] < run.stages["orpo"]["before"]["held_out"] - 1
+
+
+def test_a_preference_step_that_was_stopped_goes_on_with_the_same_pairs(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    recipe = dataclasses.replace(RECIPE, max_steps=4)
+    data, stages = some_data(pairs=some_pairs()), plan(recipe, "sft", "dpo")
+    whole = train(tmp_path / "whole", tiny_model, stages, data)
+    folder = tmp_path / "stopped"
+    assert trainer.train(folder, stages, tiny_model, data, StopAtStep(folder, 6), 1) is None
+    assert runs.stage_facts(folder, "sft") and (folder / "dpo" / "replies").exists()
+    resumed = train(folder, tiny_model, stages, data)
+    for name, values in weights(whole).items():
+        np.testing.assert_allclose(weights(resumed)[name], values, atol=1e-5)
+
+
+def test_it_ends_early_and_keeps_the_best_weights(tmp_path: Path, tiny_model: Path) -> None:
+    other = [Tokens([*example.ids[:-3], 700, 701, 2], 3) for example in some_examples(8)]
+    recipe = dataclasses.replace(RECIPE, max_steps=60, learning_rate=2e-2)
+    run = train(tmp_path / "a", tiny_model, plan(recipe), some_data(valid=other))
+    held = [row["held_out"] for row in curve(run.folder, "held_out")]
+    assert run.steps < 60
+    assert held[-3] < held[-2] < held[-1]
+    assert run.stages["sft"]["best"]["held_out"] == min(held)
+
+
+def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_good_state(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a"
+    recipe = dataclasses.replace(RECIPE, max_steps=14)
+    monkeypatch.setattr(Objective, "loss", _broken(Objective.loss, folder, step=12))
+    with pytest.raises(UserError, match=r"no number any more at step 13\. .*--resume"):
+        trainer.train(folder, plan(recipe), tiny_model, some_data(), Event(), 1)
+    assert runs.checkpoint(folder / "sft") == folder / "sft" / "checkpoints" / "checkpoint-10"
+    monkeypatch.undo()
+    assert train(folder, tiny_model, plan(recipe)).steps == 14
+
+
+def _broken(loss: Any, folder: Path, step: int) -> Any:
+    def compute(self: Any, model: Any, batch: Any, totals: Any) -> Any:
+        return loss(self, model, batch, totals) * (math.nan if len(curve(folder)) >= step else 1)
+
+    return compute
+
+
+def test_memory_that_does_not_suffice_halves_the_batch_and_trains_the_same(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(tmp_path / "whole", tiny_model)
+    real = Objective.loss
+
+    def compute(self: Any, model: Any, batch: Any, totals: Any) -> Any:
+        if batch["chosen"] > 2:
+            raise torch.OutOfMemoryError
+        return real(self, model, batch, totals)
+
+    monkeypatch.setattr(Objective, "loss", compute)
+    halved = train(tmp_path / "halved", tiny_model)
+    assert (halved.plan.recipe.batch_size, halved.plan.recipe.accumulation) == (2, 2)
+    assert halved.last_loss == pytest.approx(whole.last_loss, rel=0.02)
+
+    monkeypatch.setattr(Objective, "loss", _raise)
+    with pytest.raises(UserError, match="single example"):
+        train(tmp_path / "never", tiny_model)
+
+
+def _raise(*_: Any) -> Any:
+    raise torch.OutOfMemoryError
