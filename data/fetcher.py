@@ -180,17 +180,15 @@ class _Fetch:
 
     async def _channel(self, place: Readable, through: int) -> None:
         try:
-            while True:
+            began, is_last = through, False
+            while not is_last:
                 asked_at = time.time()
                 page = await self._page(place.id, through)
                 is_last = len(page) < PAGE
-                if page:
-                    self._store(place, through, page, is_last, asked_at)
-                    through = int(page[-1]["id"])
+                if page or through > began:  # the channel was not empty a moment ago
+                    through = self._store(place, through, page, is_last, asked_at)
                 elif through == 0 and messages.has_any(self._connection, place.id):
                     self.report.emptied.append(place.name)
-                if is_last:
-                    break
         except discord.Forbidden:
             channels.mark(self._connection, place.id, "forbidden")
             self.report.skipped.append(place.name)
@@ -211,13 +209,14 @@ class _Fetch:
 
     def _store(
         self, place: Readable, after: int, page: list[Raw], is_last: bool, asked_at: float
-    ) -> None:
+    ) -> int:
+        """Keep a page, and give back the id through which its channel is fetched now."""
         kept = self._readable(page)
         if len(kept) >= SILENT and not any(map(_says_anything, page)):
             raise discord_api.no_message_content(self._config)
-        last = int(page[-1]["id"])
+        last = int(page[-1]["id"]) if page else after
         newest = messages.snowflake_at(asked_at - ANSWER_SECONDS) if is_last else 0
-        pages.write(self._folder, place.id, after, self._allowed(page), is_last)
+        pages.write(self._folder, place.id, after, self._allowed(page), None if is_last else last)
         with transaction(self._connection):
             messages.save(self._connection, kept)
             ids = [int(raw["id"]) for raw in page]
@@ -228,6 +227,7 @@ class _Fetch:
         self.report.messages += len(kept)
         self.report.deleted += len(missing)
         self._advance()
+        return last
 
     def _readable(self, page: Sequence[Raw]) -> list[Message]:
         kept = []

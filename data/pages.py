@@ -20,18 +20,21 @@ Raw = dict[str, Any]
 _NAME = re.compile(r"(\d{1,20})\.json\.gz")
 
 
-def write(folder: Path, channel_id: int, after: int, page: list[Raw], is_last: bool) -> None:
+def write(folder: Path, channel_id: int, after: int, page: list[Raw], through: int | None) -> None:
     """Keep a page; the pages that it covers, written when it held more or less, go.
 
-    `is_last` says that nothing follows the page now.
+    `through` is the id up to which it holds all there is, None where nothing follows. A page with
+    nothing on it is no file.
     """
     own = folder / str(channel_id)
-    own.mkdir(parents=True, exist_ok=True, mode=0o700)
-    through = int(page[-1]["id"]) if page else after
     for begin, path in _pages(own):
-        if begin > after and (is_last or begin < through):
+        is_covered = begin > after and (through is None or begin < through)
+        if is_covered or (begin == after and not page):
             path.unlink()
-    _put(own / f"{after}.json.gz", page)
+    if page:
+        for made in (folder, own):
+            made.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _put(own / f"{after}.json.gz", page)
 
 
 def read(folder: Path) -> Iterator[tuple[int, list[Raw]]]:
