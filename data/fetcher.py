@@ -180,15 +180,13 @@ class _Fetch:
 
     async def _channel(self, place: Readable, through: int) -> None:
         try:
-            began, is_last = through, False
+            is_last = False
             while not is_last:
                 asked_at = time.time()
-                page = await self._page(place.id, through)
+                page = await self._page(place.id, after=through)
                 is_last = len(page) < PAGE
-                if page or through > began:  # the channel was not empty a moment ago
+                if page or await self._is_cut_short(place, through):
                     through = self._store(place, through, page, is_last, asked_at)
-                elif through == 0 and messages.has_any(self._connection, place.id):
-                    self.report.emptied.append(place.name)
         except discord.Forbidden:
             channels.mark(self._connection, place.id, "forbidden")
             self.report.skipped.append(place.name)
@@ -201,11 +199,24 @@ class _Fetch:
         self._done += 1
         self._advance()
 
-    async def _page(self, channel_id: int, after: int) -> list[Raw]:
-        """The messages that follow an id, oldest first, as Discord sends them."""
-        found = await self._client.http.logs_from(channel_id, PAGE, after=after)
+    async def _page(self, channel_id: int, limit: int = PAGE, **where: int) -> list[Raw]:
+        """Messages, oldest first, as Discord sends them."""
+        found = await self._client.http.logs_from(channel_id, limit, **where)
         page = [dict(raw) for raw in found if str(raw.get("id")).isdecimal()]
         return sorted(page, key=lambda raw: int(raw["id"]))
+
+    async def _is_cut_short(self, place: Readable, through: int) -> bool:
+        """Whether all that we know after an id, where Discord has nothing now, was deleted.
+
+        A channel whose history may no longer be read looks the same, but for its newest message:
+        it has none.
+        """
+        if next(messages.history(self._connection, place.id, through + 1), None) is None:
+            return False
+        newest = await self._page(place.id, limit=1)
+        if not newest:
+            self.report.emptied.append(place.name)
+        return bool(newest) and int(newest[0]["id"]) <= through
 
     def _store(
         self, place: Readable, after: int, page: list[Raw], is_last: bool, asked_at: float
