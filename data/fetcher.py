@@ -11,15 +11,18 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import re
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 import aiohttp
 import discord
 
 from bot.config import Config
 from data import discord_api, pages, payloads, places
+from data.exports.ids import DAY, refusal
 from data.pace import Pace
 from data.pages import Raw
 from data.places import Readable
@@ -32,7 +35,6 @@ log = logging.getLogger(__name__)
 PAGE = 100
 ALONE, BESIDE_THE_BOT = 48.0, 40.0  # requests a second of Discord's 50; the bot needs some too
 FRESH_SECONDS = 60.0  # a sign of life from the bot
-FUTURE_SECONDS = 86_400.0
 ANSWER_SECONDS = 5.0  # what is newer than so long before a page was asked for may not be on it
 SHOWN = 10  # names in a line
 SILENT = 50  # messages without any content: then it is not the members who say nothing
@@ -183,8 +185,7 @@ class _Fetch:
             is_last = False
             while not is_last:
                 asked_at = time.time()
-                page = await self._page(place.id, after=through)
-                is_last = len(page) < PAGE
+                page, is_last = await self._page(place.id, after=through)
                 if page or await self._is_cut_short(place, through):
                     through = self._store(place, through, page, is_last, asked_at)
         except discord.Forbidden:
@@ -199,11 +200,22 @@ class _Fetch:
         self._done += 1
         self._advance()
 
-    async def _page(self, channel_id: int, limit: int = PAGE, **where: int) -> list[Raw]:
-        """Messages, oldest first, as Discord sends them."""
-        found = await self._client.http.logs_from(channel_id, limit, **where)
-        page = [dict(raw) for raw in found if str(raw.get("id")).isdecimal()]
-        return sorted(page, key=lambda raw: int(raw["id"]))
+    async def _page(
+        self, channel_id: int, limit: int = PAGE, **where: int
+    ) -> tuple[list[Raw], bool]:
+        """Messages as Discord sends them, oldest first, and whether nothing follows.
+
+        Those without an id, and those of the future, are left out: neither says how far it is read.
+        """
+        found: Any = await self._client.http.logs_from(channel_id, limit, **where)
+        if not isinstance(found, list):
+            raise discord.DiscordException("what came is no page")
+        page = [dict(raw) for raw in found if isinstance(raw, dict) and _has_id(raw)]
+        latest = messages.snowflake_at(time.time() + DAY)
+        past = sorted((raw for raw in page if _id(raw) <= latest), key=_id)
+        self.report.malformed += len(found) - len(page)
+        self.report.future += len(page) - len(past)
+        return past, len(found) < limit or len(past) < len(page) or not page
 
     async def _is_cut_short(self, place: Readable, through: int) -> bool:
         """Whether all that we know after an id, where Discord has nothing now, was deleted.
@@ -213,24 +225,31 @@ class _Fetch:
         """
         if next(messages.history(self._connection, place.id, through + 1), None) is None:
             return False
-        newest = await self._page(place.id, limit=1)
+        newest, _ = await self._page(place.id, limit=1)
         if not newest:
             self.report.emptied.append(place.name)
-        return bool(newest) and int(newest[0]["id"]) <= through
+        return bool(newest) and _id(newest[0]) <= through
 
     def _store(
         self, place: Readable, after: int, page: list[Raw], is_last: bool, asked_at: float
     ) -> int:
         """Keep a page, and give back the id through which its channel is fetched now."""
-        kept = self._readable(page)
+        parsed = list(self._parsed(page))
+        kept = [message for _, message in parsed]
         if len(kept) >= SILENT and not any(map(_says_anything, page)):
             raise discord_api.no_message_content(self._config)
-        last = int(page[-1]["id"]) if page else after
+        last = _id(page[-1]) if page else after
         newest = messages.snowflake_at(asked_at - ANSWER_SECONDS) if is_last else 0
-        pages.write(self._folder, place.id, after, self._allowed(page), None if is_last else last)
+        pages.write(
+            self._folder,
+            place.id,
+            after,
+            self._allowed([raw for raw, _ in parsed]),
+            None if is_last else last,
+        )
         with transaction(self._connection):
             messages.save(self._connection, kept)
-            ids = [int(raw["id"]) for raw in page]
+            ids = [_id(raw) for raw in page]
             missing = messages.mark_missing(
                 self._connection, place.id, after, max(last, newest), ids
             )
@@ -240,25 +259,24 @@ class _Fetch:
         self._advance()
         return last
 
-    def _readable(self, page: Sequence[Raw]) -> list[Message]:
-        kept = []
-        latest = time.time() + FUTURE_SECONDS
+    def _parsed(self, page: Sequence[Raw]) -> Iterator[tuple[Raw, Message]]:
+        """Those messages of a page that are as Discord describes them."""
+        now = time.time()
         for raw in page:
             try:
                 message = payloads.message(raw, self._config.application_id)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                log.warning("a message was left out: %s", type(error).__name__)
+                problem = refusal(message, now)
+            except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+                problem = type(error).__name__
+            if problem:
+                log.warning("message %d was left out: %s", _id(raw), problem)
                 self.report.malformed += 1
-                continue
-            if message.sent_at > latest:
-                self.report.future += 1
             else:
-                kept.append(message)
-        return kept
+                yield raw, message
 
     def _allowed(self, page: Sequence[Raw]) -> list[Raw]:
         """A page without excluded people, and without what was trimmed of erased ones."""
-        trimmed = people.trimmed(self._connection, [int(raw["id"]) for raw in page])
+        trimmed = people.trimmed(self._connection, [_id(raw) for raw in page])
         allowed = (payloads.without(raw, self._excluded) for raw in page)
         return [
             {**raw, "content": trimmed.get(int(raw["id"]), raw.get("content"))}
@@ -277,6 +295,14 @@ def _channels(count: int) -> str:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def _has_id(raw: Raw) -> bool:
+    return re.fullmatch("[0-9]{1,20}", str(raw.get("id"))) is not None
+
+
+def _id(raw: Raw) -> int:
+    return int(raw["id"])
 
 
 def _says_anything(raw: Raw) -> bool:
