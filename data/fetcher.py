@@ -37,6 +37,8 @@ ALONE, BESIDE_THE_BOT = 48.0, 40.0  # requests a second of Discord's 50; the bot
 FRESH_SECONDS = 60.0  # a sign of life from the bot
 ANSWER_SECONDS = 5.0  # what is newer than so long before a page was asked for may not be on it
 SHOWN = 10  # names in a line
+# what a message object shows of others: it would stay when they delete it, or are excluded
+COPIES = ("referenced_message", "interaction", "interaction_metadata")
 SILENT = 50  # messages without any content: then it is not the members who say nothing
 
 OnProgress = Callable[[int, int, int], None]
@@ -143,7 +145,6 @@ class _Fetch:
     ) -> None:
         self._config, self._connection, self._client = config, connection, client
         self._folder = config.data_dir / "messages"
-        self._excluded = database.excluded_users(connection)
         self._on_progress = on_progress
         self._done = 0
         self.report = Report()
@@ -240,20 +241,15 @@ class _Fetch:
             raise discord_api.no_message_content(self._config)
         last = _id(page[-1]) if page else after
         newest = messages.snowflake_at(asked_at - ANSWER_SECONDS) if is_last else 0
-        pages.write(
-            self._folder,
-            place.id,
-            after,
-            self._allowed([raw for raw, _ in parsed]),
-            None if is_last else last,
-        )
         with transaction(self._connection):
             messages.save(self._connection, kept)
-            ids = [_id(raw) for raw in page]
             missing = messages.mark_missing(
-                self._connection, place.id, after, max(last, newest), ids
+                self._connection, place.id, after, max(last, newest), map(_id, page)
             )
             channels.fetched_through(self._connection, place.id, last)
+            # within, so that nobody is excluded between the two
+            allowed = self._allowed([raw for raw, _ in parsed])
+            pages.write(self._folder, place.id, after, allowed, None if is_last else last)
         self.report.messages += len(kept)
         self.report.deleted += len(missing)
         self._advance()
@@ -275,11 +271,12 @@ class _Fetch:
                 yield raw, message
 
     def _allowed(self, page: Sequence[Raw]) -> list[Raw]:
-        """A page without excluded people, and without what was trimmed of erased ones."""
-        trimmed = people.trimmed(self._connection, [_id(raw) for raw in page])
-        allowed = (payloads.without(raw, self._excluded) for raw in page)
+        """A page without excluded people, what was trimmed of erased ones, and copies."""
+        excluded = database.excluded_users(self._connection)
+        trimmed = people.trimmed(self._connection, map(_id, page))
+        allowed = (payloads.without(_alone(raw), excluded) for raw in page)
         return [
-            {**raw, "content": trimmed.get(int(raw["id"]), raw.get("content"))}
+            {**raw, "content": trimmed.get(_id(raw), raw["content"])}
             for raw in allowed
             if raw is not None
         ]
@@ -303,6 +300,10 @@ def _has_id(raw: Raw) -> bool:
 
 def _id(raw: Raw) -> int:
     return int(raw["id"])
+
+
+def _alone(raw: Raw) -> Raw:
+    return {name: value for name, value in raw.items() if name not in COPIES}
 
 
 def _says_anything(raw: Raw) -> bool:
