@@ -28,7 +28,7 @@ from data.pages import Raw
 from data.places import Readable
 from storage import channels, database, lock_file, messages, people
 from storage.database import transaction
-from storage.messages import Message
+from storage.messages import DEFAULT, REPLY, Message
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,10 @@ SHOWN = 10  # names in a line
 # what a message object shows of others: it would stay when they delete it, or are excluded
 COPIES = ("referenced_message", "interaction", "interaction_metadata")
 SILENT = 50  # messages without any content: then it is not the members who say nothing
+CONTENT = (
+    *("content", "attachments", "embeds", "sticker_items", "components", "poll"),
+    "message_snapshots",  # of a forward, which has nothing else
+)
 
 OnProgress = Callable[[int, int, int], None]
 """`on_progress(channels done, channels, messages)`."""
@@ -237,7 +241,7 @@ class _Fetch:
         """Keep a page, and give back the id through which its channel is fetched now."""
         parsed = list(self._parsed(page))
         kept = [message for _, message in parsed]
-        if len(kept) >= SILENT and not any(map(_says_anything, page)):
+        if _is_silenced(parsed):
             raise discord_api.no_message_content(self._config)
         last = _id(page[-1]) if page else after
         newest = messages.snowflake_at(asked_at - ANSWER_SECONDS) if is_last else 0
@@ -306,6 +310,14 @@ def _alone(raw: Raw) -> Raw:
     return {name: value for name, value in raw.items() if name not in COPIES}
 
 
+def _is_silenced(page: Sequence[tuple[Raw, Message]]) -> bool:
+    """Whether many messages that people wrote have no content: the bot may not see it then.
+
+    Notices, such as that somebody joined, never have any.
+    """
+    written = [raw for raw, message in page if message.kind in (DEFAULT, REPLY)]
+    return len(written) >= SILENT and not any(map(_says_anything, written))
+
+
 def _says_anything(raw: Raw) -> bool:
-    parts = ("content", "attachments", "embeds", "sticker_items", "components", "poll")
-    return any(raw.get(part) for part in parts)
+    return any(raw.get(part) for part in CONTENT)
