@@ -45,6 +45,8 @@ CONTENT = (
     "message_snapshots",  # of a forward, which has nothing else
 )
 
+UNANSWERED = (discord.DiscordException, aiohttp.ClientError, asyncio.TimeoutError, OSError)
+
 OnProgress = Callable[[int, int, int], None]
 """`on_progress(channels done, channels, messages)`."""
 
@@ -105,9 +107,9 @@ async def fetch(
         config.data_dir / ".fetching", "Another fetch is running. Wait until it is done."
     ):
         pace = Pace(BESIDE_THE_BOT if _is_bot_up(connection) else ALONE)
-        async with _login(config, pace) as (client, guild):
+        async with _login(config, pace) as (client, found):
             fetching = _Fetch(config, connection, client, on_progress)
-            await fetching.run(await places.find(client, guild, config.channel_ids))
+            await fetching.run(found)
         fetching.report.refused = pace.refused
         return fetching.report
 
@@ -118,23 +120,25 @@ def _is_bot_up(connection: sqlite3.Connection) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _login(config: Config, pace: Pace) -> AsyncIterator[tuple[discord.Client, discord.Guild]]:
+async def _login(config: Config, pace: Pace) -> AsyncIterator[tuple[discord.Client, places.Places]]:
+    """A client that may read what people write, and where it may."""
     discord_api.use(config.api_base)
     intents = discord.Intents.none()
     async with discord.Client(intents=intents, http_trace=pace.trace) as client:
         try:
             await client.login(config.token)
             guild = await client.fetch_guild(config.server_id)
+            flags = client.application_flags
+            if not (flags.gateway_message_content or flags.gateway_message_content_limited):
+                raise discord_api.no_message_content(config)
+            found = await places.find(client, guild, config.channel_ids)
         except discord.LoginFailure:
             raise discord_api.refused(config) from None
         except (discord.NotFound, discord.Forbidden):
             raise discord_api.not_a_member(config) from None
-        except (discord.DiscordServerError, aiohttp.ClientError, OSError) as error:
+        except UNANSWERED as error:
             raise discord_api.unreachable(error) from None
-        flags = client.application_flags
-        if not (flags.gateway_message_content or flags.gateway_message_content_limited):
-            raise discord_api.no_message_content(config)
-        yield client, guild
+        yield client, found
 
 
 class _Fetch:
@@ -199,7 +203,7 @@ class _Fetch:
         except discord.NotFound:
             channels.mark(self._connection, place.id, "gone")
             self.report.skipped.append(place.name)
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+        except UNANSWERED as error:
             log.warning("channel %d stopped at %d: %s", place.id, through, type(error).__name__)
             self.report.failed.append(place.name)
         self._done += 1
@@ -212,7 +216,10 @@ class _Fetch:
 
         Those without an id, and those of the future, are left out: neither says how far it is read.
         """
-        found: Any = await self._client.http.logs_from(channel_id, limit, **where)
+        try:
+            found: Any = await self._client.http.logs_from(channel_id, limit, **where)
+        except ValueError:  # it was no JSON
+            found = None
         if not isinstance(found, list):
             raise discord.DiscordException("what came is no page")
         page = [dict(raw) for raw in found if isinstance(raw, dict) and _has_id(raw)]
