@@ -22,6 +22,7 @@ class Example:
 
     turns: tuple[Turn, ...]
     reply: str
+    channel_id: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +62,16 @@ def read(path: Path) -> list[Example]:
 def read_pairs(path: Path) -> list[PairExample]:
     """Every preference of a file. Raises `UserError` where the file is missing or damaged."""
     return _read(path, _pair)
+
+
+def development(held_out: Sequence[Example]) -> list[Example]:
+    """The older half of each channel's held-out rows: what choices are made by."""
+    return _halves(held_out)[0]
+
+
+def test(held_out: Sequence[Example]) -> list[Example]:
+    """The newer half of each channel's held-out rows: what nothing was chosen by."""
+    return _halves(held_out)[1]
 
 
 def data_hash(folder: Path) -> str:
@@ -113,6 +124,15 @@ def self_play(pairs: list[Pair], rows: Sequence[Tokens], wanted: int) -> list[Pa
     return pairs + [Pair(row, None, 1.0) for row in drawn]
 
 
+def _halves(rows: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Each channel's rows, which are in the order of time, cut in the middle."""
+    channels: dict[int, list[Example]] = {}
+    for row in rows:
+        channels.setdefault(row.channel_id, []).append(row)
+    older = [row for own in channels.values() for row in own[: len(own) // 2]]
+    return older, [row for own in channels.values() for row in own[len(own) // 2 :]]
+
+
 def _read(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
     try:
         with path.open(encoding="utf-8") as lines:
@@ -134,7 +154,7 @@ def _example(row: dict[str, Any]) -> Example:
     turns = tuple(Turn(turn["name"], turn["text"]) for turn in row["turns"])
     if not turns:
         raise ValueError("a row needs turns")
-    return Example(turns, _text(row["reply"]))
+    return Example(turns, _text(row["reply"]), int(row.get("channel_id", 0)))
 
 
 def _text(reply: Any) -> str:

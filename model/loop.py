@@ -120,9 +120,11 @@ class _Trainer(Trainer):  # type: ignore[misc]
         self.model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for part in map(self._prepare_inputs, parts):
-                loss += float(loop.objective.loss(self.model, part, totals))
                 if loop.stage == DPO:
                     rewards.append(objectives.rewards(self.model, part, loop.objective.strength))
+                    loss += float(objectives.doubt(rewards[-1], part, totals))
+                else:
+                    loss += float(loop.objective.loss(self.model, part, totals))
         self.model.train()
         found = {"held_out": loss}
         if rewards:
@@ -159,7 +161,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         rows = _cut_curve(self._curve, loop.stage, done)
         self._losses = [row["loss"] for row in rows if "loss" in row]
         self._held = [row for row in rows if "held_out" in row]
-        self._every = max(1, min(epoch_steps, max(10, steps // 10)))
+        self._every = max(1, min(epoch_steps, max(10, steps // 8)))
         self._recent: collections.deque[tuple[float, int]] = collections.deque(maxlen=RECENT + 1)
         self._saved_at = time.monotonic()
         logs.report(logs.Progress("train", done, steps, None, f"{loop.stage} starting"))

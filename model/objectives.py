@@ -30,17 +30,21 @@ class Objective:
     def loss(self, model: Any, batch: Batch, totals: Tensor) -> Tensor:
         """This batch's share of its step's loss; `totals` are those of the step (`counts`)."""
         sums, lengths = reply_log_probs(model, batch)
-        tokens, pairs = totals.to(sums.device).clamp(min=1e-6)
+        tokens = totals[0].to(sums.device).clamp(min=1e-6)
         chosen = batch["chosen"]
         learned = -sums[:chosen].sum() / tokens
         if self.stage == recipe.SFT or not len(batch["better"]):
             return learned if self.stage != recipe.DPO else sums.sum() * 0
-        weight = batch["weight"].to(sums.device)
         if self.stage == recipe.DPO:
-            return (weight * softplus(-self.strength * _margin(sums, batch))).sum() / pairs
+            return doubt(self.strength * _margin(sums, batch), batch, totals)
         odds = _log_odds(sums / lengths)
-        doubt = softplus(-(odds[batch["better"]] - odds[chosen:]))
-        return learned + self.strength * (weight * doubt).sum() / pairs
+        return learned + self.strength * doubt(odds[batch["better"]] - odds[chosen:], batch, totals)
+
+
+def doubt(preference: Tensor, batch: Batch, totals: Tensor) -> Tensor:
+    """-ln s(preference) of each pair, (pairs,), weighed: this batch's share of its step's."""
+    weight, pairs = (value.to(preference.device) for value in (batch["weight"], totals[1]))
+    return (weight * softplus(-preference)).sum() / pairs.clamp(min=1e-6)
 
 
 def counts(batch: Batch) -> Tensor:

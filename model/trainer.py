@@ -29,7 +29,7 @@ from model.objectives import Objective
 from model.recipe import DPO, ORPO, SFT, Recipe
 from model.runs import Plan, Run
 
-HELD_OUT = 256  # rows that show whether training still helps
+HELD_OUT = 128  # rows that show whether training still helps
 
 
 @dataclasses.dataclass(frozen=True)

@@ -149,6 +149,7 @@ def _tokens(folder: Path, gguf: Path, wanted: Recipe) -> dict[str, Any]:
     tokens: dict[str, list[Tokens]] = {}
     for name in ("train", "valid"):
         rows = examples.read(folder / f"{name}.jsonl")
+        rows = examples.development(rows) if name == "valid" else rows
         encoded = examples.tokenise(rows, encoder, limit)
         tokens[name] = [t for t in logs.track("tokenise", encoded, len(rows)) if t]
     pairs: dict[str, list[Pair]] = {"pairs": [], "valid_pairs": []}

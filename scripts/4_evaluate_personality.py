@@ -52,7 +52,8 @@ def _rows(settings: Config, run: Run, limit: int, seed: int) -> list[Example]:
             f"The data has been prepared again since {run.name} was trained, so what is held out "
             "now may be what it learned from. Train again: python scripts/3_train_model.py"
         )
-    rows = evaluation.sample(examples.read(settings.training_dir / "valid.jsonl"), limit, seed)
+    held_out = examples.test(examples.read(settings.training_dir / "valid.jsonl"))
+    rows = evaluation.sample(held_out, limit, seed)
     if not rows:
         raise UserError("Nothing is held out to measure on. Fetch more history and prepare again.")
     return rows
