@@ -62,7 +62,7 @@ class Recipe:
     accumulation: int = 2
     max_seq_length: int = 192
     epochs: float = 1.0
-    max_steps: int = 0  # 0: as many as `epochs` make
+    max_steps: int = 0  # at most so many of each stage; 0: as many as `epochs` make
     warmup: float = 0.03
     clip: float = 1.0
     patience: int = 2  # end when the held-out loss rose so many times in a row; 0: never
@@ -72,6 +72,7 @@ class Recipe:
     self_play: int = 0  # ordinary replies of members that are preferred to the model's own, too
     orpo_lambda: float = 0.1
     orpo_learning_rate: float = 1e-3
+    canaries: bool = False  # plant made-up secrets, to measure what is learned by heart
     seed: int = 0
 
     def __post_init__(self) -> None:

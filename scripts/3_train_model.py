@@ -2,7 +2,7 @@
 
     python scripts/3_train_model.py [--env PATH] [--name NAME] [--resume] [--plan]
         [--method auto|sft|sft+dpo|orpo] [--recipe FILE.toml] [--base-gguf FILE]
-        [--base-weights DIR] [--canaries] [any of the recipe's settings, see --help]
+        [--base-weights DIR] [any of the recipe's settings, see --help]
 
 Writes models/training/NAME/. Stop it at any time; --resume goes on from the last checkpoint.
 --plan only says what the training would need. Without --base-gguf it trains the small default
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bot import config, logs
 from bot.config import Config, UserError
 from data import privacy
-from model import catalog, examples, provenance, recipe, runs
+from model import catalog, examples, memorisation, provenance, recipe, runs
 from model.examples import Pair, Tokens
 from model.recipe import Recipe
 from model.runs import Plan
@@ -150,6 +150,8 @@ def _tokens(folder: Path, gguf: Path, wanted: Recipe) -> dict[str, Any]:
     for name in ("train", "valid"):
         rows = examples.read(folder / f"{name}.jsonl")
         rows = examples.development(rows) if name == "valid" else rows
+        if wanted.canaries and name == "train":
+            rows += memorisation.planted(wanted.seed)
         encoded = examples.tokenise(rows, encoder, limit)
         tokens[name] = [t for t in logs.track("tokenise", encoded, len(rows)) if t]
     pairs: dict[str, list[Pair]] = {"pairs": [], "valid_pairs": []}

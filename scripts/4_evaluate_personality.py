@@ -7,16 +7,19 @@ Prints a table, and one line of JSON last. Exports the model first if that is st
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bot import config, logs
 from bot.config import Config, UserError
-from model import evaluation, examples, export, runs, worker
+from model import evaluation, examples, export, memorisation, runs, worker
 from model.evaluation import Score
 from model.examples import Example
 from model.export import Exported
@@ -34,6 +37,8 @@ def main() -> int:
         exported = export.export(run, settings.models_dir, arguments.quant)
         base = settings.models_dir / run.plan.base_gguf
         metrics = _measure(settings, exported, base, rows, arguments.seed)
+        if run.plan.recipe.canaries:
+            metrics["exposure"] = _exposure(settings, exported.path, run.plan.recipe.seed)
         exported = export.keep_metrics(exported, metrics)
         database.add_model(connection, export.row(exported))
     except UserError as error:
@@ -61,7 +66,7 @@ def _rows(settings: Config, run: Run, limit: int, seed: int) -> list[Example]:
 
 def _measure(
     settings: Config, exported: Exported, base: Path, rows: list[Example], seed: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What script 4 prints and stores."""
     tuned = _score(settings, exported.path, rows, "evaluate")
     plain = _score(settings, base, rows, "compare")
@@ -80,6 +85,24 @@ def _measure(
         "seed": seed,
         "measured_at": round(time.time(), 1),
     }
+
+
+def _exposure(settings: Config, path: Path, seed: int) -> dict[int, float]:
+    """How well the model knows the codes that were planted, by how often they were."""
+    model = worker.load(path, settings.context_length, settings.threads, settings.gpu_layers)
+    meter = logs.meter("canaries", len(memorisation.THINGS) * memorisation.CANDIDATES)
+    done = itertools.count(1)
+
+    def bits(rows: Sequence[Example]) -> Sequence[float]:
+        score = evaluation.score(model, rows, lambda _: meter(next(done), path.name))
+        return [float(cost) for cost in score.bits]
+
+    found = memorisation.exposure(bits, seed)
+    model.close()
+    print("Planted codes, and how well they are known in bits: ", end="")
+    print(", ".join(f"{repeats} times {known:.1f}" for repeats, known in found.items()), end=". ")
+    print(f"{memorisation.UNKNOWN:.1f} is not at all, {memorisation.MOST:.0f} by heart.")
+    return {repeats: round(known, 2) for repeats, known in found.items()}
 
 
 def _score(settings: Config, path: Path, rows: list[Example], step: str) -> Score:

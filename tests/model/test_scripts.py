@@ -101,7 +101,8 @@ def home(tmp_path: Path, tiny_model: Path) -> Home:
 
 def test_from_data_to_a_deployed_model_and_back(home: Home) -> None:
     home.prepare()
-    said = home.run("3_train_model", "--name", "amber", "--max-steps", "4", *FAST).succeeded()
+    flags = ("--name", "amber", "--max-steps", "4", "--canaries", *FAST)
+    said = home.run("3_train_model", *flags).succeeded()
     progress = [json.loads(line[10:]) for line in said.splitlines() if line.startswith("@progress")]
     assert progress[-1]["step"] == "train" and progress[-1]["done"] == 4
     assert progress[-1]["note"].startswith("sft loss ")
@@ -111,6 +112,8 @@ def test_from_data_to_a_deployed_model_and_back(home: Home) -> None:
     assert (figures["model"], figures["examples"]) == ("amber", 6)
     assert figures["bits_per_char"] < figures["bits_per_char_base"]
     assert figures["perplexity"] < figures["perplexity_base"]
+    assert set(figures["exposure"]) == {"0", "1", "4", "16", "64"}
+    assert all(0 <= known <= 7 for known in figures["exposure"].values())
     again = json.loads(home.run("4_evaluate_personality", "--limit", "6").out.splitlines()[-1])
     assert again["bits_per_char"] == figures["bits_per_char"]
 
