@@ -83,7 +83,8 @@ def order(
     epoch_steps = len(lengths) // size
     if not epoch_steps:
         raise ValueError(f"{len(lengths)} examples do not fill one step of {size}")
-    steps = max_steps or max(1, round(epochs * epoch_steps))
+    steps = max(1, round(epochs * epoch_steps))
+    steps = min(steps, max_steps or steps)
     drawn: list[list[int]] = []
     while len(drawn) < steps:
         epoch = dice.sample(range(len(lengths)), epoch_steps * size)

@@ -24,7 +24,9 @@ torch = pytest.importorskip("torch")
 from model import batches, loading  # noqa: E402  (they need torch)
 from model.objectives import Objective  # noqa: E402
 
-RECIPE = Recipe(learning_rate=5e-3, rank=4, alpha=8, batch_size=4, accumulation=1, max_steps=6)
+RECIPE = Recipe(
+    learning_rate=5e-3, rank=4, alpha=8, batch_size=4, accumulation=1, max_steps=6, epochs=100
+)
 
 
 def some_examples(count: int = 60) -> list[Tokens]:
@@ -156,9 +158,9 @@ def test_batches_hold_like_lengths_and_miss_nobody() -> None:
     assert order != batches.order(lengths, 8, epochs=2.0, seed=1)
 
 
-def test_max_steps_may_be_less_or_more_than_an_epoch() -> None:
-    for steps in (2, 20):
-        assert len(batches.order([5] * 50, 8, epochs=1.0, max_steps=steps)) == 8 * steps
+def test_max_steps_ends_what_would_take_longer_and_nothing_else() -> None:
+    for epochs, most, steps in ((1.0, 2, 2), (3.0, 10, 10), (1.0, 10, 6), (0.5, 0, 3)):
+        assert len(batches.order([5] * 50, 8, epochs, most)) == 8 * steps
     with pytest.raises(ValueError, match="do not fill one step"):
         batches.order([5] * 7, 8, epochs=1.0)
 
