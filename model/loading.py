@@ -24,6 +24,7 @@ from model.recipe import Recipe
 FUSED = {"q_proj": "qkv_proj", "k_proj": "qkv_proj", "v_proj": "qkv_proj"}
 FUSED |= {"gate_proj": "gate_up_proj", "up_proj": "gate_up_proj"}  # in Phi-3
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+SHORT = 512  # tokens: so far a CPU multiplies quicker than it runs torch's fused attention
 EMBEDDINGS = ("embed_tokens", "lm_head")
 _BAD_WEIGHTS = (OSError, ValueError, KeyError, RuntimeError, NotImplementedError)
 
@@ -83,6 +84,8 @@ def load(weights: Path | str, recipe: Recipe, place: Place) -> Any:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if place.device != "cpu":  # trades time for memory, which a CPU has
         model.enable_input_require_grads()
+    elif recipe.max_seq_length <= SHORT:
+        model.set_attn_implementation("eager")
     return get_peft_model(model, _lora(recipe, targets))
 
 
