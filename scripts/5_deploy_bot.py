@@ -1,25 +1,34 @@
 """Step 5: make a trained model the bot's.
 
-    python scripts/5_deploy_bot.py [--env PATH] [--model NAME] [--quant Q4_K_M]
+    python scripts/5_deploy_bot.py [--env PATH] [--model NAME] [--quant Q4_K_M] [--although-erased]
     python scripts/5_deploy_bot.py --list
-    python scripts/5_deploy_bot.py --rollback
+    python scripts/5_deploy_bot.py --rollback [--although-erased]
+    python scripts/5_deploy_bot.py --bundle [PATH] [--model NAME] [--quant Q4_K_M]
+    python scripts/5_deploy_bot.py --install PATH
 
 Loads the model and has it answer before anything changes. The bot takes it at its next start.
+--bundle writes a model into one file instead, to carry to another machine, where --install takes it
+in and deploys it.
 """
 
 import argparse
 import asyncio
+import contextlib
 import sqlite3
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bot import config, logs
 from bot.config import Config, UserError
-from model import export, prompts, runs
+from data import privacy
+from model import bundle, export, prompts, registry, runs
+from model.export import Exported
 from model.inference import Engine, EngineError, Sampling
 from model.prompts import Turn
+from model.registry import Entry
 from storage import database
 
 QUESTIONS = (
@@ -36,10 +45,9 @@ def main() -> int:
         connection = database.connect(settings.database_path)
         if arguments.list:
             _list(settings, connection)
-        elif arguments.rollback:
-            _rollback(settings, connection)
         else:
-            _deploy(settings, connection, arguments.model, arguments.quant)
+            with registry.lock(settings.models_dir):
+                _change(arguments, settings, connection)
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
@@ -48,15 +56,67 @@ def main() -> int:
     return 0
 
 
-def _deploy(settings: Config, connection: sqlite3.Connection, name: str | None, quant: str) -> None:
-    run = runs.find(settings.models_dir, name)
-    exported = export.export(run, settings.models_dir, quant)
+def _change(
+    arguments: argparse.Namespace, settings: Config, connection: sqlite3.Connection
+) -> None:
+    if arguments.rollback:
+        _rollback(settings, connection, arguments.although_erased)
+    elif arguments.install:
+        exported = bundle.install(arguments.install, settings.models_dir, _barred(connection))
+        _deploy(settings, connection, exported)
+    else:
+        name = arguments.model or registry.newest(settings.models_dir)
+        if not arguments.although_erased:
+            _check_people(settings, connection, name, "" if arguments.bundle else _ALTHOUGH)
+        exported = _exported(settings, name, arguments.quant)
+        if arguments.bundle:
+            _bundle(exported, arguments.bundle)
+        else:
+            _deploy(settings, connection, exported)
+
+
+def _exported(settings: Config, name: str, quant: str) -> Exported:
+    """The model's file, made if it is not there yet."""
+    with contextlib.suppress(UserError):
+        return export.find(settings.models_dir, name, quant)
+    return export.export(runs.find(settings.models_dir, name), settings.models_dir, quant)
+
+
+def _deploy(settings: Config, connection: sqlite3.Connection, exported: Exported) -> None:
+    registry.check_file(exported)
     asyncio.run(_try_out(settings, exported.path))
     with database.transaction(connection):
+        before = database.deployed_model(connection)
         database.add_model(connection, export.row(exported))
-        database.deploy(connection, exported.name)
-    print(f"Deployed {exported.name} ({quant}). The bot takes it at its next start.")
+        if before is None or before.name != exported.name:
+            database.deploy(connection, exported.name)
+    print(f"Deployed {exported.name} ({exported.quant}). The bot takes it at its next start.")
     _warn_of_model_path(settings)
+
+
+def _bundle(exported: Exported, target: Path) -> None:
+    path = bundle.write(exported, target)
+    print(f"Wrote {path}, {path.stat().st_size / 1e6:,.0f} MB. On the other machine run:")
+    print(f"python scripts/5_deploy_bot.py --install {path.name}")
+
+
+def _check_people(
+    settings: Config, connection: sqlite3.Connection, name: str, otherwise: str
+) -> None:
+    """Raise `UserError` if a model learned from somebody who was erased or is excluded."""
+    barred = _barred(connection)
+    for folder in (runs.root(settings.models_dir) / name, export.folder(settings.models_dir, name)):
+        registry.check_people(name, folder, barred, otherwise)
+
+
+def _barred(connection: sqlite3.Connection) -> list[int]:
+    """The ids of everybody, and of every message, that may not be learned from."""
+    refused = privacy.audience(connection).refused
+    return [*refused, *privacy.forbidden_messages(connection)]
+
+
+_ALTHOUGH = ", or add --although-erased"
+_TITLES = ("name", "file", "base", "licence", "method", "bits/char", "size", "trained", "")
 
 
 async def _try_out(settings: Config, path: Path) -> None:
@@ -92,27 +152,54 @@ async def _answer(engine: Engine, turns: list[Turn], seed: int, attempts: int = 
 
 
 def _list(settings: Config, connection: sqlite3.Connection) -> None:
-    deployed = database.deployed_model(connection)
     known = database.models(connection)
-    if not known:
+    entries = registry.entries(settings.models_dir, known, _barred(connection))
+    if not entries:
         print("No model yet. Run scripts/3_train_model.py, then scripts/5_deploy_bot.py.")
         return
-    print(f"  {'name':<42} {'base':<28} {'bits/char':>9}")
-    for model in known:
-        mark = "*" if deployed and model.name == deployed.name else " "
-        bits = model.metrics.get("bits_per_char")
-        figure = f"{bits:.3f}" if bits is not None else "-"
-        print(f"{mark} {model.name:<42} {model.base:<28} {figure:>9}")
+    deployed = database.deployed_model(connection)
+    rows = [_TITLES, *map(_line, entries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row, path in zip(rows, [None, *(entry.path for entry in entries)], strict=True):
+        mark = "*" if deployed and path == deployed.path else " "
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(f"{mark} {'  '.join(cells)}".rstrip())
     print("* deployed" if deployed else "None is deployed: the bot runs its base model.")
     _warn_of_model_path(settings)
 
 
-def _rollback(settings: Config, connection: sqlite3.Connection) -> None:
+def _line(entry: Entry) -> tuple[str, ...]:
+    """A model as `--list` shows it, under `_TITLES`."""
+    bits, size = entry.bits_per_char, entry.size
+    return (
+        entry.name,
+        entry.quant or "-",
+        entry.base,
+        entry.licence or "-",
+        "+".join(entry.stages) or "-",
+        "-" if bits is None else f"{bits:.3f}",
+        "-" if size is None else f"{size / 1e6:,.0f} MB",
+        time.strftime("%Y-%m-%d", time.localtime(entry.trained_at)),
+        entry.remark,
+    )
+
+
+def _rollback(settings: Config, connection: sqlite3.Connection, although_erased: bool) -> None:
     before = database.deployed_model(connection)
     if before is None:
         raise UserError("Nothing is deployed, so there is nothing to take back.")
-    now = database.rollback(connection)
-    print(f"Took {before.name} back. The bot runs {now or 'its base model'} from its next start.")
+    with database.transaction(connection):
+        database.rollback(connection)
+        now = database.deployed_model(connection)
+        if now and not now.path.exists():
+            raise UserError(
+                f"The model before, {now.name}, has lost its file {now.path}. {before.name} stays. "
+                "--list shows what there is, and --model NAME deploys it."
+            )
+        if now and not although_erased:
+            registry.check_people(now.name, now.path.parent, _barred(connection), _ALTHOUGH)
+    name = now.name if now else "its base model"
+    print(f"Took {before.name} back. The bot runs {name} from its next start.")
     _warn_of_model_path(settings)
 
 
@@ -131,10 +218,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     parser.add_argument("--model", help="which trained model (default: the newest)")
     parser.add_argument("--quant", choices=export.QUANTS, default="Q4_K_M")
+    parser.add_argument(
+        "--although-erased",
+        action="store_true",
+        help="deploy it although it learned from somebody who was erased or is excluded",
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show every model")
     what.add_argument("--rollback", action="store_true", help="go back to the model before")
-    return parser.parse_args()
+    what.add_argument(
+        "--bundle",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="PATH",
+        help="write the model into one file (default: NAME-QUANT.zip in this folder)",
+    )
+    what.add_argument("--install", type=Path, metavar="PATH", help="take in such a file")
+    arguments = parser.parse_args()
+    if arguments.although_erased and (arguments.bundle or arguments.install):
+        parser.error("--although-erased is for this machine: not for --bundle and --install")
+    return arguments
 
 
 if __name__ == "__main__":
