@@ -11,6 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import LogitsProcessorList
+from transformers.generation.logits_process import (
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from bot import logs
 from model import batches, objectives, runs
@@ -22,6 +30,7 @@ from model.loop import Stopped
 from model.recipe import Recipe
 
 BATCH = 16
+_NO_PROCESSORS = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0}
 LONGEST_REPLY = 150  # tokens
 
 Split = tuple[Sequence[Pair], Sequence[Pair]]
@@ -108,11 +117,8 @@ def generate(
                 input_ids=torch.tensor(ids, device=model.device),
                 attention_mask=torch.tensor(mask, device=model.device),
                 do_sample=True,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                top_k=sampling.top_k,
-                min_p=sampling.min_p,
-                repetition_penalty=sampling.repeat_penalty,
+                **_NO_PROCESSORS,
+                logits_processor=_processors(sampling, longest),
                 max_new_tokens=LONGEST_REPLY,
                 eos_token_id=ends,
                 pad_token_id=ends[0],
@@ -121,6 +127,24 @@ def generate(
             replies[number] = _until(row, ends)
     _switch(model, place, is_training=True)
     return [replies[number] for number in range(len(prompts))]
+
+
+def _processors(sampling: Sampling, prompt_length: int) -> LogitsProcessorList:
+    """What the bot does to logits before it draws, in llama.cpp's order.
+
+    transformers has its own: it would be bolder, and penalise whatever stands in the prompt.
+    """
+    return LogitsProcessorList(
+        [
+            RepetitionPenaltyLogitsProcessor(
+                sampling.repeat_penalty, prompt_ignore_length=prompt_length
+            ),
+            TopKLogitsWarper(sampling.top_k),
+            TopPLogitsWarper(sampling.top_p),
+            MinPLogitsWarper(sampling.min_p),
+            TemperatureLogitsWarper(sampling.temperature),
+        ]
+    )
 
 
 def _margins(model: Any, rows: Sequence[Row], recipe: Recipe, stop: Any) -> list[float]:
