@@ -64,11 +64,11 @@ def test_in_one_place_they_are_what_the_bot_says(
 
 
 def test_side_by_side_each_prompt_gets_its_own_reply(model: Llama) -> None:
-    questions = ["The capital of France is", "One, two, three, four,", "Roses are red, violets are"] * 4
+    questions = ["The capital of France is", "One, two, three, four,"] * 6
     asked = [model.tokenize(text.encode(), add_bos=False) for text in questions]
     found = dict(generation.replies(model, asked, GREEDY))
     assert sorted(found) == list(range(12))
-    for number, word in enumerate(["paris", "five", "blue"] * 4):
+    for number, word in enumerate(["paris", "five"] * 6):
         assert word in found[number].lower()
 
 
