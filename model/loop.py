@@ -161,7 +161,7 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         rows = _cut_curve(self._curve, loop.stage, done)
         self._losses = [row["loss"] for row in rows if "loss" in row]
         self._held = [row for row in rows if "held_out" in row]
-        self._every = max(1, min(epoch_steps, max(10, steps // 8)))
+        self._every = max(1, min(epoch_steps, max(10, -(-steps // 8))))
         self._recent: collections.deque[tuple[float, int]] = collections.deque(maxlen=RECENT + 1)
         self._saved_at = time.monotonic()
         logs.report(logs.Progress("train", done, steps, None, f"{loop.stage} starting"))
