@@ -23,6 +23,7 @@ class Example:
     turns: tuple[Turn, ...]
     reply: str
     channel_id: int = 0
+    message_ids: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +73,25 @@ def development(held_out: Sequence[Example]) -> list[Example]:
 def test(held_out: Sequence[Example]) -> list[Example]:
     """The newer half of each channel's held-out rows: what nothing was chosen by."""
     return _halves(held_out)[1]
+
+
+def conversations(rows: Sequence[Example]) -> list[int]:
+    """For each row a number that it shares with those of the same conversation.
+
+    Rows are of one conversation if they show a message in common, or others that link them do.
+    """
+    first: dict[int, int] = {}  # the first row that shows a message
+    same = list(range(len(rows)))
+
+    def root(number: int) -> int:
+        while same[number] != number:
+            same[number] = number = same[same[number]]
+        return number
+
+    for number, row in enumerate(rows):
+        for message in row.message_ids:
+            same[root(number)] = root(first.setdefault(message, number))
+    return [root(number) for number in range(len(rows))]
 
 
 def data_hash(folder: Path) -> str:
@@ -154,7 +174,8 @@ def _example(row: dict[str, Any]) -> Example:
     turns = tuple(Turn(turn["name"], turn["text"]) for turn in row["turns"])
     if not turns:
         raise ValueError("a row needs turns")
-    return Example(turns, _text(row["reply"]), int(row.get("channel_id", 0)))
+    ids = (*row.get("context_ids", ()), *row.get("reply_ids", ()))
+    return Example(turns, _text(row["reply"]), int(row.get("channel_id", 0)), tuple(map(int, ids)))
 
 
 def _text(reply: Any) -> str:

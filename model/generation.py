@@ -32,12 +32,12 @@ class _Reply:
 
 
 def replies(
-    model: Llama, prompts: Sequence[Sequence[int]], sampling: Sampling, seed: int = 0
+    model: Llama, prompts: Sequence[Sequence[int]], sampling: Sampling, seeds: Sequence[int]
 ) -> Iterator[tuple[int, str]]:
     """The prompt's number and the reply to it, each as soon as it is complete.
 
-    Reply i is drawn with seed + i, each as the bot draws its own. Raises `RuntimeError` when
-    llama.cpp fails.
+    Each prompt has a seed, and is answered as the bot would. Raises `RuntimeError` when llama.cpp
+    fails.
     """
     longest = max(map(len, prompts), default=0) + sampling.max_tokens + 1
     waiting = list(enumerate(prompts))[::-1]
@@ -49,7 +49,7 @@ def replies(
                 if reply is None and waiting:
                     number, ids = waiting.pop()
                     places[place] = _Reply(
-                        number, list(ids), _sampler(model, sampling, seed + number)
+                        number, list(ids), _sampler(model, sampling, seeds[number])
                     )
             for place, row in _decode(context, batch, places):
                 reply = places[place]

@@ -12,6 +12,7 @@ from model import generation, worker
 from model.inference import Sampling
 
 GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12)
+SEEDS = [0] * 20
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_in_one_place_they_are_what_the_bot_says(
 ) -> None:
     monkeypatch.setattr(generation, "PLACES", 1)
     asked = prompts(model, 8)
-    found = dict(generation.replies(model, asked, GREEDY))
+    found = dict(generation.replies(model, asked, GREEDY, SEEDS))
     roomy = worker.load(small_model, 1024)
     assert found == {number: alone(roomy, prompt) for number, prompt in enumerate(asked)}
     roomy.close()
@@ -66,7 +67,7 @@ def test_in_one_place_they_are_what_the_bot_says(
 def test_side_by_side_each_prompt_gets_its_own_reply(model: Llama) -> None:
     questions = ["The capital of France is", "One, two, three, four,"] * 6
     asked = [model.tokenize(text.encode(), add_bos=False) for text in questions]
-    found = dict(generation.replies(model, asked, GREEDY))
+    found = dict(generation.replies(model, asked, GREEDY, SEEDS))
     assert sorted(found) == list(range(12))
     for number, word in enumerate(["paris", "five"] * 6):
         assert word in found[number].lower()
@@ -74,9 +75,12 @@ def test_side_by_side_each_prompt_gets_its_own_reply(model: Llama) -> None:
 
 def test_the_same_seed_draws_the_same_replies_and_another_does_not(model: Llama) -> None:
     asked = prompts(model, 6)
-    drawn = [dict(generation.replies(model, asked, Sampling(max_tokens=8), s)) for s in (1, 1, 50)]
+    drawn = [
+        dict(generation.replies(model, asked, Sampling(max_tokens=8), range(s, s + 6)))
+        for s in (1, 1, 50)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_no_prompts_are_no_replies(model: Llama) -> None:
-    assert list(generation.replies(model, [], GREEDY)) == []
+    assert list(generation.replies(model, [], GREEDY, [])) == []
