@@ -178,7 +178,11 @@ class _Training:
         if stage == DPO:
             return pairs, valid_pairs
         preferred = {tuple(row.chosen.ids) for row in pairs}
-        return [row for row in train if tuple(row.chosen.ids) not in preferred] + pairs, valid
+        rest = [row for row in train if tuple(row.chosen.ids) not in preferred]
+        if most := self._recipe.max_steps * self._recipe.batch_size * self._recipe.accumulation:
+            room = min(len(rest), max(0, most - len(pairs)))  # rows without a pair can wait
+            rest = random.Random(self._recipe.seed).sample(rest, room)
+        return rest + pairs, valid
 
 
 def of_stage(recipe: Recipe, stage: str) -> Recipe:
