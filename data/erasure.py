@@ -65,7 +65,7 @@ def erase(
     known = people.written(connection, user_id)
     quotes = Quotes(known.texts.values())
     removed = leftovers.clear(config, user_id, known, quotes)
-    models = provenance.learned_from(config.models_dir, known.texts)
+    models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
     removed |= _clear_database(connection, user_id, quotes, marks)
     removed["vectors in the index"] = _forget_vectors(config, connection)
@@ -83,8 +83,8 @@ def erase(
 
 
 def models_with(connection: sqlite3.Connection, models_dir: Path, user_id: int) -> list[str]:
-    """The names of all models that learned from what is stored of this person."""
-    ids = people.written(connection, user_id).texts
+    """The names of all models that learned from this person."""
+    ids = [user_id, *people.written(connection, user_id).texts]
     return sorted({folder.name for folder in provenance.learned_from(models_dir, ids)})
 
 

@@ -110,18 +110,23 @@ def prepare(
         writer = _Writer(connection, settings, files, encoder)
         writer.write(plans, lambda done: on_progress(total + done, 2 * total))
         summary = _summary(plans, left_out, thinned, writer)
-        hashes = [hashlib.sha256(b"%d" % i).hexdigest()[:16] for i in writer.used(plans)]
         files.finish(
             {
                 **dataclasses.asdict(summary),
                 "made_at": time.time(),
                 "settings": dataclasses.asdict(settings),
-                "message_hashes": hashes,
+                "message_hashes": [_hash(number) for number in writer.used(plans)],
+                "people_hashes": sorted(map(_hash, writer.authors(plans))),
             }
         )
     finally:
         files.close()
     return summary
+
+
+def _hash(number: int) -> str:
+    """As `model/provenance.py` names a message or a person."""
+    return hashlib.sha256(b"%d" % number).hexdigest()[:16]
 
 
 def _counted(history: Iterable[Message], on_progress: Callable[[int], None]) -> Iterator[Message]:
@@ -197,6 +202,15 @@ class _Writer:
         for channel in plans:
             if channel.channel_id in self._shown:
                 yield from channel.ids[self._shown[channel.channel_id]].tolist()
+
+    def authors(self, plans: Iterable[ChannelPlan]) -> set[int]:
+        """Who wrote those messages."""
+        shown = (
+            channel.authors[self._shown[channel.channel_id]]
+            for channel in plans
+            if channel.channel_id in self._shown
+        )
+        return {author for authors in shown for author in authors.tolist()}
 
     def _write_channel(
         self,

@@ -280,6 +280,7 @@ def _facts(run: Run, base: GGUFReader, target: Path, quant: str, file: Path) -> 
         "licence": _licence(base),
         "data_hash": run.plan.data_hash,
         "recipe": dataclasses.asdict(run.plan.recipe),
+        "stages": list(run.plan.stages),
         "steps": run.steps,
         "first_loss": run.first_loss,
         "last_loss": run.last_loss,

@@ -45,7 +45,7 @@ class Place:
     def mixed(self) -> Any:
         """The 16-bit type that matrices are multiplied in, None for the weights' own."""
         if self.device == "cuda":
-            return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            return torch.bfloat16 if _gpu_has_bf16() else torch.float16
         return torch.bfloat16 if self.device == "cpu" and _cpu_has_bf16() else None
 
     def autocast(self) -> Any:
@@ -91,7 +91,7 @@ def load(weights: Path | str, recipe: Recipe, place: Place) -> Any:
 
 def base(weights: Path | str, place: Place) -> Any:
     """The base model as it is."""
-    is_half = place.device == "mps" or (place.device == "cuda" and torch.cuda.is_bf16_supported())
+    is_half = place.device == "mps" or (place.device == "cuda" and _gpu_has_bf16())
     options: dict[str, Any] = {"dtype": torch.bfloat16 if is_half else torch.float32}
     if place.device == "cuda":
         options["device_map"] = {"": int(os.environ.get("LOCAL_RANK", "0"))}
@@ -163,6 +163,11 @@ def _lora(recipe: Recipe, targets: list[str]) -> LoraConfig:
         target_modules=targets,
         task_type="CAUSAL_LM",
     )
+
+
+def _gpu_has_bf16() -> bool:
+    """Whether the card computes in bfloat16, as no GeForce before the 30 series and no T4 does."""
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
 def _cpu_has_bf16() -> bool:

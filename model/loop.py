@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import psutil
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -132,10 +133,12 @@ class _Trainer(Trainer):  # type: ignore[misc]
             is_tie = margins.abs() < TIE
             right = torch.where(is_tie, 0.5, (margins > 0).float())
             found |= {"accuracy": float(right.mean()), "margin": float(margins.mean())}
-        self.watch.keep({"step": self.state.global_step, **found})
+        # all processes decide by what the first one found
+        agreed: dict[str, float] = accelerate.utils.broadcast_object_list([found])[0]
+        self.watch.keep({"step": self.state.global_step, **agreed})
         self.control.should_evaluate = False  # done, as its own `evaluate` would say
         self.control.should_training_stop |= self.watch.is_worse
-        return found
+        return agreed
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -194,11 +197,19 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         is_last = step == state.max_steps
         if self._loop.held_out:
             control.should_evaluate = is_last or step % self._every == 0
-        if self._stop.is_set() and not is_last:
+        is_due = time.monotonic() - self._saved_at > SAVE_SECONDS
+        must_stop, is_due = self._any([self._stop.is_set(), is_due])
+        if must_stop and not is_last:
             control.should_save = control.should_training_stop = True
-        if control.should_save or time.monotonic() - self._saved_at > SAVE_SECONDS:
+        if control.should_save or is_due:
             control.should_save = not is_last
             self._saved_at = time.monotonic()
+
+    def _any(self, claims: list[bool]) -> list[bool]:
+        """Which of these holds in any of the processes: what one does, all must do."""
+        ours = torch.tensor([claims], dtype=torch.float32, device=self.trainer.args.device)
+        theirs: list[bool] = self.trainer.accelerator.gather(ours).any(0).tolist()
+        return theirs
 
     def keep(self, held: dict[str, Any]) -> None:
         """Note what held-out rows say, and keep the weights if they never said better."""
@@ -259,9 +270,10 @@ def _cut_curve(path: Path, stage: str, done: int) -> list[dict[str, Any]]:
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
     kept = [row for row in rows if row["stage"] != stage or (done and row["step"] <= done)]
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(f"{json.dumps(row)}\n" for row in kept), "utf-8")
-    os.replace(partial, path)
+    if accelerate.PartialState().is_main_process:
+        partial = path.with_suffix(".partial")
+        partial.write_text("".join(f"{json.dumps(row)}\n" for row in kept), "utf-8")
+        os.replace(partial, path)
     return [row for row in kept if row["stage"] == stage]
 
 

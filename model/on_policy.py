@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import torch
 from transformers import LogitsProcessorList
 from transformers.generation.logits_process import (
@@ -52,12 +53,14 @@ def complete(
     """
     ends = (len(pairs[0]), len(pairs[0]) + len(pairs[1]))
     every = [*pairs[0], *pairs[1]]
-    if path.exists():
-        said = json.loads(path.read_text("utf-8"))
-    else:
+    if not path.exists():
         said = _say(model, every, place, recipe, stop)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        runs.write_json(path, said)
+        processes = accelerate.PartialState()
+        if processes.is_main_process:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            runs.write_json(path, said)
+        processes.wait_for_everyone()  # all take the first one's: others may draw differently
+    said = json.loads(path.read_text("utf-8"))
     rows = [_row(pair, *kept) for pair, kept in zip(every, said, strict=True)]
     learned, held = rows[: ends[0]], rows[ends[0] : ends[1]]
     return [row for row in learned if row], [row for row in held if row]

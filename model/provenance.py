@@ -1,4 +1,4 @@
-"""From whose messages a model learned: hashes of message ids, in a file beside the model.
+"""From whose messages a model learned: hashes of ids, in a file beside the model.
 
 models/training/NAME/data.json and models/finetuned/NAME/data.json are copies of the prepared
 data's manifest, so that a model can be found again when somebody is erased.
@@ -31,15 +31,19 @@ def keep(source: Path, folder: Path) -> None:
         os.replace(partial, folder / DATA)
 
 
-def learned_from(models_dir: Path, message_ids: Collection[int]) -> list[Path]:
-    """The folders of all models, finished or not, that learned from any of these messages."""
-    wanted = set(map(message_hash, message_ids))
+def learned_from(models_dir: Path, ids: Collection[int]) -> list[Path]:
+    """The folders of all models, finished or not, that learned from any of these.
+
+    Ids are of messages, or of people: a model trained elsewhere may know somebody whose messages
+    were never stored here.
+    """
+    wanted = set(map(message_hash, ids))
     return [path.parent for path in _manifests(models_dir) if wanted & _hashes(_read(path))]
 
 
-def includes(manifest: Path, message_ids: Collection[int]) -> bool:
-    """Whether prepared data was made of any of these messages."""
-    return bool(set(map(message_hash, message_ids)) & _hashes(_read(manifest)))
+def includes(manifest: Path, ids: Collection[int]) -> bool:
+    """Whether prepared data was made of any of these messages, or of anything by these people."""
+    return bool(set(map(message_hash, ids)) & _hashes(_read(manifest)))
 
 
 def erased_people(folder: Path) -> int:
@@ -60,7 +64,7 @@ def _manifests(models_dir: Path) -> list[Path]:
 
 
 def _hashes(facts: dict[str, Any]) -> set[str]:
-    return set(facts.get("message_hashes", ()))
+    return {*facts.get("message_hashes", ()), *facts.get("people_hashes", ())}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from storage.database import Model
 
 MANIFEST = "manifest.json"
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # no path, and not hidden
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -225,7 +224,7 @@ def _erased(people: int) -> str:
 
 
 def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not runs.NAME.fullmatch(text):
         raise ValueError("a name in the manifest is none")
     return text
 

@@ -26,9 +26,9 @@ from storage import lock_file
 
 COMPLETE = "complete"  # the marker in a checkpoint's folder
 TRAIN = "Run scripts/3_train_model.py first."
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")  # of a model: no path, and not hidden
 
 _QUANT = re.compile(r"[.-](?:i?q\d\w*|b?f16|f32)$", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def title(gguf: Path) -> str:
 def new_folder(models_dir: Path, base: str, name: str | None) -> Path:
     """A folder for a new training, not made yet. Raises `UserError` for a name that is taken."""
     name = name or f"{base}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UserError(f"{name!r} is no name for a model: use letters, digits, dots and dashes.")
     folder = root(models_dir) / name
     if folder.exists():

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import peft
 import torch
 import transformers
@@ -61,16 +62,23 @@ def train(
         torch.set_num_threads(threads)
     place = loading.choose(weights, plan.recipe.precision)
     print(f"Training {place.why}.", flush=True)
+    processes = accelerate.PartialState(cpu=place.device == "cpu")
+    # the name of a folder may be the time: they agree on the first one's
+    folder, plan = accelerate.utils.broadcast_object_list([folder, plan])
     training = _Training(folder, plan, weights, place, data, stop)
-    runs.write_plan(folder, plan)
-    if manifest:
-        provenance.keep(manifest, folder)
+    if processes.is_main_process:
+        runs.write_plan(folder, plan)
+        if manifest:
+            provenance.keep(manifest, folder)
     try:
         for stage in plan.stages:
             training.run(stage)
     except Stopped:
         return None
-    return runs.finish(folder, plan)
+    if processes.is_main_process:
+        runs.finish(folder, plan)
+    processes.wait_for_everyone()
+    return runs.read(folder)
 
 
 class _Training:
@@ -99,7 +107,10 @@ class _Training:
             while (found := self._attempt(stage, rows, held_out)) is None:
                 self._halve()
             facts = {**found, "seconds": round(time.monotonic() - started, 1)}
-            runs.finish_stage(self._folder, stage, facts)
+            processes = accelerate.PartialState()
+            if processes.is_main_process:
+                runs.finish_stage(self._folder, stage, facts)
+            processes.wait_for_everyone()
         best = self._folder / stage / "best"
         if best.exists():
             self._learned = best
@@ -152,7 +163,8 @@ class _Training:
         size //= 2
         rest = self._recipe.batch_size * self._recipe.accumulation // size
         self._recipe = dataclasses.replace(self._recipe, batch_size=size, accumulation=rest)
-        runs.write_plan(self._folder, dataclasses.replace(self._plan, recipe=self._recipe))
+        if accelerate.PartialState().is_main_process:
+            runs.write_plan(self._folder, dataclasses.replace(self._plan, recipe=self._recipe))
         print(f"The memory does not suffice; going on with {size} examples at a time.", flush=True)
         del self._model
         if torch.cuda.is_available():

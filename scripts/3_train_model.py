@@ -34,11 +34,14 @@ from model.recipe import Recipe
 from model.runs import Plan
 from storage import database
 
+_IS_FIRST = os.environ.get("RANK", "0") == "0"
 SMALLEST = 50  # examples: below this there is nothing to learn from
 
 
 def main() -> int:
     arguments = _arguments()
+    if not _IS_FIRST:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # one of several processes speaks
     stop = threading.Event()
     _on_stop_request(stop)
     try:
@@ -196,8 +199,7 @@ def _trainer() -> types.ModuleType:
 
 def _one_training(models_dir: Path) -> contextlib.AbstractContextManager[None]:
     """One training a machine; the processes of one on several GPUs are one."""
-    is_first = os.environ.get("LOCAL_RANK", "0") == "0"
-    return runs.lock(models_dir) if is_first else contextlib.nullcontext()
+    return runs.lock(models_dir) if _IS_FIRST else contextlib.nullcontext()
 
 
 def _relative(path: Path, models_dir: Path) -> str:
