@@ -45,6 +45,8 @@ def test_the_files_and_the_manifest_agree(connection: sqlite3.Connection, tmp_pa
     used = {i for row in train + valid for i in shown(row)}
     hashes = {hashlib.sha256(str(i).encode()).hexdigest()[:16] for i in used}
     assert set(manifest["message_hashes"]) == hashes
+    authors = {hashlib.sha256(str(row["author_id"]).encode()).hexdigest()[:16] for row in train}
+    assert authors <= set(manifest["people_hashes"])
 
 
 def test_files_are_the_owners_alone(connection: sqlite3.Connection, tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def test_the_mark_goes_with_the_exported_model(tmp_path: Path, trained: Path) ->
     assert len(provenance.learned_from(tmp_path / "models", [IDS[0]])) == 2
 
 
+def test_a_model_from_elsewhere_is_found_by_a_person_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "finetuned" / "brought"
+    folder.mkdir(parents=True)
+    facts = {"people_hashes": [provenance.message_hash(77)]}
+    (folder / provenance.DATA).write_text(json.dumps(facts))
+    assert provenance.learned_from(tmp_path / "models", [77]) == [folder]
+    assert provenance.learned_from(tmp_path / "models", [78]) == []
+
+
 def test_models_without_an_answer_are_no_error(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "training" / "old"
     folder.mkdir(parents=True)
