@@ -105,7 +105,8 @@ def _ours(gguf: Path, place: loading.Place, rows: Sequence[Row]) -> Side:
         seconds = time.perf_counter() - started
     lengths = [rows[number].length for number in order]
     parts = [lengths[i : i + how.batch_size] for i in range(0, len(lengths), how.batch_size)]
-    return seconds, sum(lengths), sum(len(part) * max(part) for part in parts)
+    computed = sum(len(part) * -(-max(part) // batches.MULTIPLE) for part in parts)
+    return seconds, sum(lengths), computed * batches.MULTIPLE
 
 
 def _plain(gguf: Path, place: loading.Place, rows: Sequence[Row]) -> Side:
@@ -113,7 +114,7 @@ def _plain(gguf: Path, place: loading.Place, rows: Sequence[Row]) -> Side:
     seen: list[tuple[int, int]] = []
 
     def collate(picked: list[Row]) -> dict[str, Any]:
-        batch = batches.collate(picked)
+        batch = batches.collate(picked, multiple=1)
         seen.append((int(batch["attention_mask"].sum()), batch["attention_mask"].numel()))
         return {name: batch[name] for name in ("input_ids", "attention_mask", "labels")}
 

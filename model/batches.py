@@ -10,6 +10,7 @@ import torch
 from model.examples import Tokens
 
 IGNORED = -100
+MULTIPLE = 16  # of every batch's length: each new one costs a processor kernels made for it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +48,12 @@ class Batch(TypedDict):
     reference: torch.Tensor
 
 
-def collate(rows: Sequence[Row]) -> Batch:
-    """The tensors of some rows."""
+def collate(rows: Sequence[Row], multiple: int = MULTIPLE) -> Batch:
+    """The tensors of some rows, as long as the longest, rounded up to a multiple."""
     pairs = [(number, row) for number, row in enumerate(rows) if row.rejected]
     replies = [row.chosen for row in rows] + [row.rejected for _, row in pairs if row.rejected]
     longest = max(len(reply.ids) for reply in replies)
+    longest += -longest % multiple
     ids = torch.zeros(len(replies), longest, dtype=torch.long)
     mask, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
     for row, reply in enumerate(replies):
