@@ -10,7 +10,7 @@ import torch
 from model.examples import Tokens
 
 IGNORED = -100
-MULTIPLE = 16  # of every batch's length: each new one costs a processor kernels made for it
+MULTIPLE = 16  # of batches' lengths: torch makes and keeps kernels for each, which fills a memory
 
 
 @dataclasses.dataclass(frozen=True)
