@@ -39,7 +39,9 @@ Choose = Callable[[dict[str, Any], str], str]  # a question and what is right, t
 def some_items(count: int, checks: int = 0, kept: str = "") -> list[Item]:
     context = (Turn("ann", f"so {kept}"), Turn(None, "what"), Turn("bob", "?"))
     made = [Item(f"item{n}", context, f"real {n}{kept}", f"bot {n}{kept}") for n in range(count)]
-    poor = [Item(f"check{n}", context, f"real c{n}", "As an AI", True) for n in range(checks)]
+    poor = [
+        Item(f"check{n}", context, f"real c{n}", "I am happy to help", True) for n in range(checks)
+    ]
     return made + poor
 
 
@@ -114,7 +116,7 @@ def guesses(dice: random.Random) -> Choose:
     """Somebody who only tells the attention checks."""
 
     def choose(question: dict[str, Any], truth: str) -> str:
-        if "As an AI" in question["replies"]:
+        if "I am happy to help" in question["replies"]:
             return truth
         return dice.choice((truth, errs(question, truth)))
 
