@@ -1,0 +1,134 @@
+"""The sizes of a model, as its config.json or its GGUF file tells them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from bot.config import UserError
+from model import catalog
+
+_CONFIG = {
+    "vocabulary": "vocab_size",
+    "hidden": "hidden_size",
+    "layers": "num_hidden_layers",
+    "intermediate": "intermediate_size",
+    "heads": "num_attention_heads",
+}
+_GGUF = {
+    "hidden": "embedding_length",
+    "layers": "block_count",
+    "intermediate": "feed_forward_length",
+    "heads": "attention.head_count",
+}
+_LARGEST = 2**24  # no size of a model comes near
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A decoder of the Llama family; `is_tied` if one matrix is its input and output embedding."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    is_tied: bool
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self)[:-1]:
+            value = getattr(self, field.name)
+            if type(value) is not int or not 0 < value < _LARGEST:
+                raise UserError(
+                    f"A model's {field.name} cannot be {value!r}: what describes it is damaged, or "
+                    "of a kind that is not known here."
+                )
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> "Shape":
+        """From a Hugging Face config.json. Raises `UserError` for anything else."""
+        text = config.get("text_config", config)  # within the config of a model that also sees
+        if not isinstance(text, dict):
+            raise UserError("The model's config.json is damaged: its text_config is no object.")
+        sizes = {name: text.get(key) for name, key in _CONFIG.items()}
+        is_tied = text.get("tie_word_embeddings", True)  # left out where it is so
+        return _filled(sizes, text.get("num_key_value_heads"), text.get("head_dim"), bool(is_tied))
+
+    @classmethod
+    def of_gguf(cls, path: Path) -> "Shape":
+        """From what a GGUF file says of itself. Raises `UserError` for any other file."""
+        import gguf  # numpy: not for those who only ask for a constant
+
+        catalog.check_gguf(path)
+        try:
+            reader = gguf.GGUFReader(path)
+            family = reader.fields["general.architecture"].contents()
+            sizes = {name: _size(reader, f"{family}.{key}") for name, key in _GGUF.items()}
+            widths = {tensor.name: tensor.shape for tensor in reader.tensors}
+            sizes["vocabulary"] = int(widths["token_embd.weight"][1])
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
+            raise UserError(
+                f"The model {path} is damaged: its shape cannot be read ({error}). "
+                "Download it again."
+            ) from None
+        heads = _size(reader, f"{family}.attention.head_count_kv")
+        width = _size(reader, f"{family}.attention.key_length")
+        return _filled(sizes, heads, width, "output.weight" not in widths)
+
+    @property
+    def queries(self) -> int:
+        """The width of a layer's queries, of all heads together."""
+        return self.heads * self.head_dim
+
+    @property
+    def keys(self) -> int:
+        """The same of its keys, and of its values."""
+        return self.kv_heads * self.head_dim
+
+    @property
+    def embedding(self) -> int:
+        """The numbers in one embedding."""
+        return self.vocabulary * self.hidden
+
+    @property
+    def embeddings(self) -> int:
+        """The numbers in the embeddings there are."""
+        return self.embedding * (1 if self.is_tied else 2)
+
+    @property
+    def linears(self) -> list[tuple[int, int]]:
+        """What each linear layer of a block reads and writes: q, k, v, o, gate, up, down."""
+        into = [(self.hidden, self.queries), (self.hidden, self.keys), (self.hidden, self.keys)]
+        wide = [(self.hidden, self.intermediate)] * 2
+        return [*into, (self.queries, self.hidden), *wide, (self.intermediate, self.hidden)]
+
+    @property
+    def linear(self) -> int:
+        """The numbers in all linear layers of all blocks."""
+        return self.layers * sum(reads * writes for reads, writes in self.linears)
+
+    @property
+    def parameters(self) -> int:
+        """All numbers but those of the norms, which are too few to count."""
+        return self.linear + self.embeddings
+
+
+SMALL = Shape(49152, 576, 30, 1536, 9, 3, 64, is_tied=True)  # `catalog.small_model`, unfetched
+
+
+def _filled(sizes: dict[str, Any], kv_heads: Any, head_dim: Any, is_tied: bool) -> Shape:
+    """With what may be left out: as many heads of keys, and heads that share the width."""
+    heads, hidden = sizes["heads"], sizes["hidden"]
+    if head_dim is None and type(heads) is type(hidden) is int and heads > 0:
+        head_dim = hidden // heads
+    kv_heads = heads if kv_heads is None else kv_heads
+    return Shape(**sizes, kv_heads=kv_heads, head_dim=head_dim, is_tied=is_tied)
+
+
+def _size(reader: Any, name: str) -> Any:
+    """A field's value, the largest where layers differ; None where there is none."""
+    if name not in reader.fields:
+        return None
+    value = reader.fields[name].contents()
+    return max(value) if isinstance(value, list) else value
