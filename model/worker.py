@@ -50,11 +50,14 @@ def main() -> int:
 
 def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0) -> Llama:
     """The model, ready. Raises `UserError` for a file that llama.cpp cannot load."""
-    catalog.check_gguf(path)
+    base = catalog.base_of(path)
+    for file in filter(None, (path, base)):
+        catalog.check_gguf(file)
     cores = threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
     try:
         return Llama(
-            str(path),
+            str(base or path),
+            lora_path=str(path) if base else None,
             n_ctx=context_length,
             n_threads=cores,
             n_threads_batch=cores,

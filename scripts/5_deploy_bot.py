@@ -1,6 +1,7 @@
 """Step 5: make a trained model the bot's.
 
-    python scripts/5_deploy_bot.py [--env PATH] [--model NAME] [--quant Q4_K_M] [--although-erased]
+    python scripts/5_deploy_bot.py [--env PATH] [--model NAME] [--quant Q4_K_M | --adapter]
+        [--although-erased]
     python scripts/5_deploy_bot.py --list
     python scripts/5_deploy_bot.py --rollback [--although-erased]
     python scripts/5_deploy_bot.py --bundle [PATH] [--model NAME] [--quant Q4_K_M]
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bot import config, logs
 from bot.config import Config, UserError
 from data import privacy
-from model import bundle, export, prompts, registry, runs
+from model import bundle, catalog, export, prompts, registry, runs
 from model.export import Exported
 from model.inference import Engine, EngineError, Sampling
 from model.prompts import Turn
@@ -235,6 +236,13 @@ def _arguments() -> argparse.Namespace:
         help="write the model into one file (default: NAME-QUANT.zip in this folder)",
     )
     what.add_argument("--install", type=Path, metavar="PATH", help="take in such a file")
+    what.add_argument(
+        "--adapter",
+        dest="quant",
+        action="store_const",
+        const=catalog.ADAPTER,
+        help="the LoRA alone, added to its base while it runs; small, and a little slower",
+    )
     arguments = parser.parse_args()
     if arguments.although_erased and (arguments.bundle or arguments.install):
         parser.error("--although-erased is for this machine: not for --bundle and --install")

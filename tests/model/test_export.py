@@ -14,7 +14,7 @@ import pytest
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import catalog, export, runs
+from model import catalog, export, grafting, runs
 from model.recipe import Recipe
 from model.runs import Plan, Run
 
@@ -150,7 +150,7 @@ def test_interleaving_undoes_what_transformers_does_on_loading() -> None:
     from transformers.modeling_gguf_pytorch_utils import LlamaTensorProcessor
 
     rows = np.arange(2 * 8 * 3, dtype=np.float32).reshape(16, 3)
-    mixed = export.interleave(rows, heads=2)
+    mixed = grafting.interleave(rows, heads=2)
     assert mixed[:4, 0].tolist() == [0, 12, 3, 15]
     back = LlamaTensorProcessor(config={})._reverse_permute_weights(mixed, 2)
     np.testing.assert_array_equal(back, rows)
