@@ -6,6 +6,7 @@ other rows are up to a third off. No GPU of ours has confirmed it. The rows: see
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from bot.config import UserError
@@ -116,6 +117,14 @@ def of_recipe(shape: Shape, recipe: Recipe, stage: str, backend: str, precision:
     )
 
 
+def peak(
+    shape: Shape, recipe: Recipe, stages: Sequence[str], backend: str, precision: str
+) -> Needs:
+    """Of a recipe's stages, what the one needs that needs the most."""
+    settings = (of_recipe(shape, recipe, stage, backend, precision) for stage in stages)
+    return max((estimate(shape, one) for one in settings), key=lambda needs: needs.total)
+
+
 def estimate(shape: Shape, settings: Settings) -> Needs:
     """What such a training needs at its peak."""
     trained = _trained(shape, settings)
@@ -192,7 +201,8 @@ def describe(needs: Needs) -> list[str]:
     """What a training needs, for people, a line each."""
     shape, settings = needs.shape, needs.settings
     bits = {"nf4": "four", "bf16": "16", "float32": "32"}[settings.weights]
-    rows = "pairs of replies, each" if settings.has_pairs else "examples"
+    s = "" if settings.batch_size == 1 else "s"
+    rows = f"pair{s} of replies, each" if settings.has_pairs else f"example{s}"
     return [
         f"{shape.parameters / 1e6:,.0f} million numbers in {bits} bits, "
         f"{_trained(shape, settings) / 1e6:,.1f} million to train (rank {settings.rank})",

@@ -1,6 +1,7 @@
 """The sizes of a model, as its config.json or its GGUF file tells them."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,24 @@ class Shape:
     @classmethod
     def of(cls, config: dict[str, Any]) -> "Shape":
         """From a Hugging Face config.json. Raises `UserError` for anything else."""
-        text = config.get("text_config", config)  # within the config of a model that also sees
-        if not isinstance(text, dict):
-            raise UserError("The model's config.json is damaged: its text_config is no object.")
+        text = config.get("text_config", config) if isinstance(config, dict) else None
+        if not isinstance(text, dict):  # text_config: that of a model that also sees
+            raise UserError("The model's config.json is damaged: it describes no model.")
         sizes = {name: text.get(key) for name, key in _CONFIG.items()}
         is_tied = text.get("tie_word_embeddings", True)  # left out where it is so
         return _filled(sizes, text.get("num_key_value_heads"), text.get("head_dim"), bool(is_tied))
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "Shape":
+        """From the config.json of a Hugging Face model. Raises `UserError` where there is none."""
+        try:
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"Cannot read the shape of {folder}: {error}. Give a folder with a Hugging Face "
+                "model, or a GGUF file of it to --base-gguf."
+            ) from None
+        return cls.of(config)
 
     @classmethod
     def of_gguf(cls, path: Path) -> "Shape":
@@ -65,16 +78,16 @@ class Shape:
             reader = gguf.GGUFReader(path)
             family = reader.fields["general.architecture"].contents()
             sizes = {name: _size(reader, f"{family}.{key}") for name, key in _GGUF.items()}
-            widths = {tensor.name: tensor.shape for tensor in reader.tensors}
-            sizes["vocabulary"] = int(widths["token_embd.weight"][1])
+            heads = _size(reader, f"{family}.attention.head_count_kv")
+            width = _size(reader, f"{family}.attention.key_length")
+            tensors = {tensor.name: tensor.shape for tensor in reader.tensors}
+            sizes["vocabulary"] = int(tensors["token_embd.weight"][1])
         except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
             raise UserError(
                 f"The model {path} is damaged: its shape cannot be read ({error}). "
                 "Download it again."
             ) from None
-        heads = _size(reader, f"{family}.attention.head_count_kv")
-        width = _size(reader, f"{family}.attention.key_length")
-        return _filled(sizes, heads, width, "output.weight" not in widths)
+        return _filled(sizes, heads, width, "output.weight" not in tensors)
 
     @property
     def queries(self) -> int:

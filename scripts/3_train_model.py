@@ -28,10 +28,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bot import config, logs
 from bot.config import Config, UserError
 from data import privacy
-from model import catalog, examples, memorisation, provenance, recipe, runs
+from model import (
+    catalog,
+    examples,
+    machine,
+    memorisation,
+    planner,
+    provenance,
+    recipe,
+    runs,
+)
+from model import shape as shapes
 from model.examples import Pair, Tokens
 from model.recipe import Recipe
 from model.runs import Plan
+from model.shape import Shape
 from storage import database
 
 _IS_FIRST = os.environ.get("RANK", "0") == "0"
@@ -46,6 +57,8 @@ def main() -> int:
     _on_stop_request(stop)
     try:
         settings = config.load(arguments.env, needs_discord=False)
+        if arguments.plan:
+            return _plan(arguments, settings)
         with _one_training(settings.models_dir):
             make = _resumed if arguments.resume else _new
             folder, plan = make(arguments, settings)
@@ -55,6 +68,56 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped at once. --resume goes on from the last checkpoint.")
         return 130
+
+
+def _plan(arguments: argparse.Namespace, settings: Config) -> int:
+    """Say what a new training would need. Raises `UserError` where that is not there."""
+    shape, weights = _shape(arguments, settings.models_dir)
+    wanted = _recipe(arguments, shape.parameters)
+    here = machine.find(weights, wanted.precision)
+    rows, pairs = _counts(settings.training_dir, wanted)
+    stages = wanted.stages(pairs if rows else recipe.FEWEST_PAIRS)
+    needs = planner.peak(shape, wanted, stages, here.backend, here.precision)
+    print(f"Training by {' and '.join(stages)} {here.why}:")
+    print(*planner.describe(needs), sep="\n")
+    planner.fits(needs, here.memory_bytes, here.name)
+    print(f"That fits: {here.name} has {here.memory_bytes / 1e9:.1f} GB of memory.")
+    if rows:
+        steps = (f"{_steps(wanted, s, rows, pairs):,} steps of {s}" for s in stages)
+        each = wanted.batch_size * wanted.accumulation
+        print(f"At most {' and '.join(steps)}, of {each} examples each.")
+    else:
+        print(f"There is no training data yet. {examples.PREPARE} to see how many steps it takes.")
+    return 0
+
+
+def _shape(arguments: argparse.Namespace, models_dir: Path) -> tuple[Shape, str]:
+    """The base's shape, and where its weights are; the small default model is not fetched."""
+    gguf, weights = arguments.base_gguf, arguments.base_weights
+    if weights and not gguf:
+        return Shape.of_folder(Path(weights)), weights
+    small = models_dir / "base" / Path(catalog.SMALL_MODEL.member).name
+    shape = Shape.of_gguf(gguf or small) if gguf or small.exists() else shapes.SMALL
+    return shape, weights or str(gguf or small)
+
+
+def _counts(folder: Path, wanted: Recipe) -> tuple[int, int]:
+    """How many examples and preferences there are to train by; 0 while there are none."""
+    rows, pairs = (_lines(folder / f"{name}.jsonl") for name in ("train", "preferences"))
+    return rows, pairs + min(wanted.self_play, rows)
+
+
+def _lines(path: Path) -> int:
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        return sum(1 for line in file if line.strip())
+
+
+def _steps(wanted: Recipe, stage: str, rows: int, pairs: int) -> int:
+    count, epochs = (pairs, wanted.dpo_epochs) if stage == recipe.DPO else (rows, wanted.epochs)
+    steps = max(1, round(epochs * (count // (wanted.batch_size * wanted.accumulation))))
+    return min(steps, wanted.max_steps or steps)
 
 
 def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) -> int:
@@ -98,8 +161,13 @@ def _new(arguments: argparse.Namespace, settings: Config) -> tuple[Path, Plan]:
     data_hash = examples.data_hash(settings.training_dir)
     _check_people(settings)
     gguf = _base(arguments, settings)
-    wanted = _recipe(arguments, gguf)
-    runs.check_space(catalog.parameters(gguf), settings.models_dir)
+    parameters = catalog.parameters(gguf)
+    wanted = _recipe(arguments, parameters)
+    stages = wanted.stages(_counts(settings.training_dir, wanted)[1])
+    here = machine.find(arguments.base_weights or str(gguf), wanted.precision)
+    needs = planner.peak(Shape.of_gguf(gguf), wanted, stages, here.backend, here.precision)
+    planner.fits(needs, here.memory_bytes, here.name)
+    runs.check_space(parameters, settings.models_dir)
     base = runs.title(gguf)
     plan = Plan(
         base=base,
@@ -134,9 +202,9 @@ def _base(arguments: argparse.Namespace, settings: Config) -> Path:
     return gguf
 
 
-def _recipe(arguments: argparse.Namespace, gguf: Path) -> Recipe:
+def _recipe(arguments: argparse.Namespace, parameters: int) -> Recipe:
     """The defaults for a base of this size, changed by the recipe's file, changed by flags."""
-    wanted = recipe.default(catalog.parameters(gguf))
+    wanted = recipe.default(parameters)
     changes = recipe.read(arguments.recipe) if arguments.recipe else {}
     flags = {choice.name: getattr(arguments, choice.name) for choice in _CHOICES}
     changes |= {name: value for name, value in flags.items() if value is not None}
@@ -249,8 +317,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     parser.add_argument("--name", help="for the new model (default: BASE-DATE-TIME)")
-    parser.add_argument("--resume", action="store_true", help="go on with an unfinished training")
-    parser.add_argument("--plan", action="store_true", help="say what it needs, and do nothing")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--resume", action="store_true", help="go on with an unfinished training")
+    way.add_argument("--plan", action="store_true", help="say what it needs, and do nothing")
     parser.add_argument("--base-gguf", type=Path, help="the model to start from")
     parser.add_argument("--base-weights", default="", help="its Hugging Face folder or repository")
     parser.add_argument("--recipe", type=Path, help="a TOML file with settings named as below")

@@ -14,7 +14,10 @@ LLAMA_8B = Shape(128_256, 4096, 32, 14_336, 32, 8, 128, is_tied=False)  # Llama 
 
 
 def write_header(path: Path, shape: Shape, architecture: str = "qwen2") -> Path:
-    """Write a GGUF file of such a model: all that it says of itself, and a hole for the weights."""
+    """Write a GGUF file of such a model: all that it says of itself, and a hole for the weights.
+
+    They would be of the smallest kind there is, as not every file system keeps holes small.
+    """
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(shape.layers)
     writer.add_embedding_length(shape.hidden)
@@ -29,12 +32,15 @@ def write_header(path: Path, shape: Shape, architecture: str = "qwen2") -> Path:
     for layer in range(shape.layers):
         for name, (reads, writes) in zip(names, shape.linears, strict=True):
             tensors[f"blk.{layer}.{name}.weight"] = (writes, reads)
+    kind = gguf.GGMLQuantizationType.TQ1_0
+    block, size = gguf.GGML_QUANT_SIZES[kind]
     for name, sizes in tensors.items():
-        writer.add_tensor_info(name, sizes, np.dtype(np.float16), 2 * sizes[0] * sizes[1])
+        bytes_of = sizes[0] * sizes[1] // block * size
+        writer.add_tensor_info(name, sizes, np.dtype(np.float16), bytes_of, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
     writer.close()
     with path.open("r+b") as file:
-        file.truncate(path.stat().st_size + 2 * shape.parameters + 4096)
+        file.truncate(path.stat().st_size + (shape.parameters // block + 32 * len(tensors)) * size)
     return path

@@ -1,6 +1,7 @@
 """The planner beside published and measured peaks, and what it says when they are too much."""
 
 import dataclasses
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,11 @@ def test_the_shape_is_read_from_config_json_and_from_gguf(
 ) -> None:
     assert Shape.of(CONFIG) == QWEN_3B
     assert Shape.of({"text_config": CONFIG}) == QWEN_3B
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    assert Shape.of_folder(tmp_path) == QWEN_3B
     assert Shape.of_gguf(write_header(tmp_path / "3b.gguf", QWEN_3B)) == QWEN_3B
-    assert Shape.of_gguf(write_header(tmp_path / "8b.gguf", LLAMA_8B, "llama")) == LLAMA_8B
+    untied = dataclasses.replace(LLAMA_8B, layers=2)
+    assert Shape.of_gguf(write_header(tmp_path / "8b.gguf", untied, "llama")) == untied
     assert Shape.of_gguf(small_model) == SMALL
     assert SMALL.parameters == pytest.approx(135e6, rel=0.01)
 
@@ -171,14 +175,17 @@ def test_garbage_in_a_config_is_a_sentence(key: str, value: Any) -> None:
             Shape.of({**CONFIG, key: value})
 
 
-@pytest.mark.parametrize("config", [{}, {"text_config": 3}, {"text_config": None}])
-def test_a_config_without_a_shape_is_a_sentence(config: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="damaged"):
-        Shape.of(config)
+@pytest.mark.parametrize("text", ["{}", "[]", '{"text_config": 3}', '{"text_config": null}', "{"])
+def test_a_config_without_a_shape_is_a_sentence(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"damaged|Cannot read"):
+        Shape.of_folder(tmp_path)
+    with pytest.raises(UserError, match="--base-gguf"):
+        Shape.of_folder(tmp_path / "nowhere")
 
 
 def test_garbage_in_a_gguf_file_is_a_sentence(tmp_path: Path) -> None:
-    header = write_header(tmp_path / "whole.gguf", dataclasses.replace(SMALL, layers=2))
+    header = write_header(tmp_path / "whole.gguf", dataclasses.replace(QWEN_3B, layers=2))
     whole = header.read_bytes()[:4000]
     dice = random.Random(1)
     path = tmp_path / "damaged.gguf"

@@ -15,6 +15,7 @@ import pytest
 from bot.config import ROOT
 from model import runs
 from storage import database
+from tests.model.shapes import QWEN_3B, write_header
 
 pytest.importorskip("trl", reason="needs requirements-train.txt")
 
@@ -188,6 +189,43 @@ def test_without_torch_the_command_that_installs_it_is_named(home: Home, tmp_pat
     (tmp_path / "hidden" / "torch.py").write_text('raise ImportError("no", name="torch")')
     done = home.prepare().run("3_train_model", env={"PYTHONPATH": str(tmp_path / "hidden")})
     assert "python3 bootstrap.py --train" in done.refused()
+
+
+def test_a_plan_needs_no_data_and_writes_nothing(home: Home) -> None:
+    said = home.run("3_train_model", "--plan", *FAST).succeeded()
+    assert "Training by sft and dpo on the" in said and "  together " in said
+    assert "That fits" in said and "no training data yet" in said
+    assert not home.models.exists() and not home.data.exists()
+    home.prepare(train=80)
+    said = home.run("3_train_model", "--plan", "--epochs", "2", *FAST).succeeded()
+    assert "Training by sft on the" in said
+    assert "At most 20 steps of sft, of 8 examples each." in said
+    assert not home.models.exists()
+
+
+def test_a_plan_can_be_made_before_torch_is_installed(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "torch.py").write_text('raise ImportError("no", name="torch")')
+    env = {"PYTHONPATH": str(tmp_path / "hidden")}
+    own = home.run("3_train_model", "--plan", env=env).succeeded()
+    assert "on the CPU, as long as" in own
+    default = home.command("3_train_model", "--plan")
+    default = [part for part in default if part not in ("--base-gguf", str(home.base))]
+    said = subprocess.run(default, capture_output=True, text=True, env={**os.environ, **env})
+    assert said.stdout.splitlines()[1].startswith("134 million numbers in 32 bits")
+    assert not home.models.exists()  # the default model was not fetched for it
+
+
+def test_what_does_not_fit_is_refused_in_the_same_words(home: Home, tmp_path: Path) -> None:
+    large = write_header(tmp_path / "large.gguf", QWEN_3B)
+    home.prepare()
+    wish = ("--base-gguf", str(large), "--batch-size", "1024", "--method", "sft")
+    planned = home.run("3_train_model", "--plan", *wish)
+    assert "  together " in planned.out
+    said = planned.refused()
+    assert "This training needs" in said and "Either " in said
+    assert home.run("3_train_model", *wish).refused() == said
+    assert not list(home.models.glob("training/*/*"))
 
 
 def test_new_data_makes_an_old_training_unmeasurable_and_unresumable(home: Home) -> None:
