@@ -30,6 +30,7 @@ from bot.config import Config, UserError
 from data import privacy
 from model import (
     catalog,
+    conversion,
     examples,
     machine,
     memorisation,
@@ -195,9 +196,13 @@ def _resumed(arguments: argparse.Namespace, settings: Config) -> tuple[Path, Pla
 
 
 def _base(arguments: argparse.Namespace, settings: Config) -> Path:
-    if arguments.base_weights and not arguments.base_gguf:
-        raise UserError("--base-weights needs --base-gguf: a GGUF file of the same model.")
-    gguf: Path = (arguments.base_gguf or catalog.small_model(settings.models_dir)).resolve()
+    gguf: Path
+    if arguments.base_gguf:
+        gguf = arguments.base_gguf.resolve()
+    elif arguments.base_weights:
+        gguf = conversion.base_gguf(arguments.base_weights, settings.models_dir).resolve()
+    else:
+        gguf = catalog.small_model(settings.models_dir).resolve()
     catalog.check_gguf(gguf)
     return gguf
 
