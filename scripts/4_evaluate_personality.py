@@ -1,14 +1,18 @@
-"""Step 4: measure a trained model on conversations that it has never seen.
+"""Step 4: can a machine, or a reader, tell the model's replies from the members'?
 
     python scripts/4_evaluate_personality.py [--env PATH] [--model NAME] [--quant Q4_K_M]
-        [--limit N] [--seed N]
+        [--limit N] [--seed N] [--quick]
 
-Prints a table, and one line of JSON last. Exports the model first if that is still to be done.
+Writes the report (HTML, in the data folder) and its figures (report.json, beside the model), prints
+what matters, and one line of JSON last. Exports the model first if that is still to be done.
+`--quick` measures only how well the model foresees what members said. Stop it at any time and run
+it again to go on.
 """
 
 import argparse
 import itertools
 import json
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -17,14 +21,21 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from llama_cpp import Llama
+
 from bot import config, logs
 from bot.config import Config, UserError
-from model import evaluation, examples, export, memorisation, runs, worker
+from data import secrets
+from model import embeddings, evaluation, examples, export, memorisation, runs, sources, worker
 from model.evaluation import Score
 from model.examples import Example
 from model.export import Exported
+from model.inference import Sampling
 from model.runs import Run
+from model.sources import BASE, CANDIDATE, DEPLOYED, MARKOV, OTHERS
 from storage import database
+
+TELLS = 5
 
 
 def main() -> int:
@@ -33,93 +44,191 @@ def main() -> int:
         settings = config.load(arguments.env, needs_discord=False)
         connection = database.connect(settings.database_path)
         run = runs.find(settings.models_dir, arguments.model)
-        rows = _rows(settings, run, arguments.limit, arguments.seed)
+        rows, pool = _rows(settings, run, arguments.limit, arguments.seed)
         exported = export.export(run, settings.models_dir, arguments.quant)
-        base = settings.models_dir / run.plan.base_gguf
-        metrics = _measure(settings, exported, base, rows, arguments.seed)
-        if run.plan.recipe.canaries:
-            metrics["exposure"] = _exposure(settings, exported.path, run.plan.recipe.seed)
+        judging = _Evaluation(settings, connection, run, exported, rows, arguments.seed)
+        metrics = judging.quick() if arguments.quick else judging.whole(pool)
         exported = export.keep_metrics(exported, metrics)
         database.add_model(connection, export.row(exported))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
-        print("\nStopped. Nothing was kept; run the same command again.")
+        print("\nStopped. What the models said is kept; run the same command again to go on.")
         return 130
     print(json.dumps(metrics))
     return 0
 
 
-def _rows(settings: Config, run: Run, limit: int, seed: int) -> list[Example]:
-    """The held-out rows to measure on, the same at every call."""
+def _rows(settings: Config, run: Run, limit: int, seed: int) -> tuple[list[Example], list[Example]]:
+    """The held-out rows to measure on, the same at every call, and other replies by members."""
     if examples.data_hash(settings.training_dir) != run.plan.data_hash:
         raise UserError(
             f"The data has been prepared again since {run.name} was trained, so what is held out "
             "now may be what it learned from. Train again: python scripts/3_train_model.py"
         )
-    held_out = examples.test(examples.read(settings.training_dir / "valid.jsonl"))
-    rows = evaluation.sample(held_out, limit, seed)
+    held_out = examples.read(settings.training_dir / "valid.jsonl")
+    rows = evaluation.sample(examples.test(held_out), limit, seed)
     if not rows:
         raise UserError("Nothing is held out to measure on. Fetch more history and prepare again.")
-    return rows
+    return rows, examples.development(held_out)
 
 
-def _measure(
-    settings: Config, exported: Exported, base: Path, rows: list[Example], seed: int
-) -> dict[str, Any]:
-    """What script 4 prints and stores."""
-    tuned = _score(settings, exported.path, rows, "evaluate")
-    plain = _score(settings, base, rows, "compare")
-    low, high = evaluation.interval(tuned, plain, seed)
-    _show(exported.name, tuned, plain, (low, high))
-    return {
-        "model": exported.name,
-        "quant": exported.quant,
-        "bits_per_char": round(tuned.bits_per_char, 4),
-        "bits_per_char_base": round(plain.bits_per_char, 4),
-        "difference_95": [round(low, 4), round(high, 4)],
-        "perplexity": round(tuned.perplexity, 2),
-        "perplexity_base": round(plain.perplexity, 2),
-        "examples": len(rows),
-        "characters": int(tuned.characters.sum()),
-        "seed": seed,
-        "measured_at": round(time.time(), 1),
-    }
+class _Evaluation:
+    """One model, measured on the same held-out rows as those it is compared with."""
+
+    def __init__(
+        self,
+        settings: Config,
+        connection: sqlite3.Connection,
+        run: Run,
+        exported: Exported,
+        rows: list[Example],
+        seed: int,
+    ) -> None:
+        self._settings, self._run, self._exported = settings, run, exported
+        self._rows, self._seed = rows, seed
+        self.bits: dict[str, Score] = {}
+        self.differences: dict[str, tuple[float, float]] = {}
+        usual = database.settings(connection)
+        self._sampling = Sampling(usual.temperature, usual.max_tokens)
+        self._models = {CANDIDATE: exported.path, BASE: settings.models_dir / run.plan.base_gguf}
+        deployed = database.deployed_model(connection)
+        if deployed and deployed.path != exported.path and deployed.path.exists():
+            self._models[DEPLOYED] = deployed.path
+
+    def quick(self) -> dict[str, Any]:
+        """How well the model foresees members, for the registry."""
+        bits = {name: self._score(path, name) for name, path in self._models.items()}
+        this = bits[CANDIDATE]
+        for name, other in bits.items():
+            if name != CANDIDATE:
+                self.differences[name] = evaluation.interval(this, other, self._seed)
+        self.bits = bits
+        _show(bits, self.differences)
+        low, high = self.differences[BASE]
+        metrics = {
+            "model": self._exported.name,
+            "quant": self._exported.quant,
+            "bits_per_char": round(bits[CANDIDATE].bits_per_char, 4),
+            "bits_per_char_base": round(bits[BASE].bits_per_char, 4),
+            "difference_95": [round(low, 4), round(high, 4)],
+            "perplexity": round(bits[CANDIDATE].perplexity, 2),
+            "perplexity_base": round(bits[BASE].perplexity, 2),
+            "examples": len(self._rows),
+            "characters": int(bits[CANDIDATE].characters.sum()),
+            "seed": self._seed,
+            "measured_at": round(time.time(), 1),
+        }
+        if self._run.plan.recipe.canaries:
+            metrics["exposure"] = self._exposure()
+        return metrics
+
+    def whole(self, pool: Sequence[Example]) -> dict[str, Any]:
+        """Everything: replies of all sides, every figure, the report and its page."""
+        from model import assessment, report, report_page  # scikit-learn and matplotlib: seconds
+
+        metrics = self.quick()
+        started = time.monotonic()
+        known = [row.reply for row in examples.read(self._settings.training_dir / "train.jsonl")]
+        sides = self._sides(pool, known)
+        spoken = time.monotonic()
+        meter = logs.meter("figures", len(sides))
+        embed = embeddings.Embedder(embeddings.minilm(self._settings.models_dir))
+        found = assessment.assess(self._rows, sides, known, embed, _secrets, meter, self._seed)
+        seconds = {"generation": spoken - started, "metrics": time.monotonic() - spoken}
+        about = report.About(
+            name=self._exported.name,
+            quant=self._exported.quant,
+            sha256=self._exported.facts["files"][self._exported.quant]["sha256"],
+            base=self._run.plan.base,
+            data_hash=self._run.plan.data_hash,
+            stages=self._run.plan.stages,
+            trained_on=len(known),
+            seed=self._seed,
+            sampling=self._sampling,
+            seconds={name: round(value, 1) for name, value in seconds.items()},
+            exposure=metrics.get("exposure", {}),
+        )
+        facts = report.make(about, found, self.bits, self.differences)
+        past = [
+            one
+            for one in report.history(self._settings.models_dir)
+            if one["sha256"] != about.sha256
+        ]
+        report.keep(self._exported.path.parent, facts, self._exported.quant)
+        page = self._settings.data_dir / "reports" / f"{self._exported.path.stem}.html"
+        report_page.write(page, facts, self._rows, found, past)
+        _tell(facts, page)
+        detection = facts["sides"][CANDIDATE]["detection"]
+        judged = {name: detection[name] for name in ("auc", "auc_95", "accuracy")}
+        return {**metrics, **judged, "match": facts["sides"][CANDIDATE]["match"], **about.seconds}
+
+    def _sides(self, pool: Sequence[Example], known: Sequence[str]) -> dict[str, list[str]]:
+        """What everybody says to the contexts."""
+        sides = {
+            OTHERS: sources.others(self._rows, pool, self._seed),
+            MARKOV: sources.markov(self._rows, known, self._seed),
+        }
+        kept = self._settings.data_dir / "evaluation"
+        for name, path in self._models.items():
+            sides[name] = sources.bot(
+                path, self._rows, self._sampling, kept, self._load, self._seed, name
+            )
+        return sides
+
+    def _exposure(self) -> dict[int, float]:
+        """How well the model knows the codes that were planted, by how often they were."""
+        model = self._load(self._exported.path, 512)
+        meter = logs.meter("canaries", len(memorisation.THINGS) * memorisation.CANDIDATES)
+        done = itertools.count(1)
+
+        def bits(rows: Sequence[Example]) -> Sequence[float]:
+            score = evaluation.score(model, rows, lambda _: meter(next(done), ""))
+            return [float(cost) for cost in score.bits]
+
+        found = memorisation.exposure(bits, self._run.plan.recipe.seed)
+        model.close()
+        print("Planted codes, and how well they are known in bits: ", end="")
+        print(", ".join(f"{repeats} times {known:.1f}" for repeats, known in found.items()))
+        print(f"({memorisation.UNKNOWN:.1f} is not at all, {memorisation.MOST:.0f} by heart).")
+        return {repeats: round(known, 2) for repeats, known in found.items()}
+
+    def _score(self, path: Path, name: str) -> Score:
+        model = self._load(path, self._settings.context_length)
+        meter = logs.meter("foresee", len(self._rows))
+        score = evaluation.score(model, self._rows, lambda done: meter(done, name))
+        model.close()
+        return score
+
+    def _load(self, path: Path, context_length: int) -> Llama:
+        return worker.load(path, context_length, self._settings.threads, self._settings.gpu_layers)
 
 
-def _exposure(settings: Config, path: Path, seed: int) -> dict[int, float]:
-    """How well the model knows the codes that were planted, by how often they were."""
-    model = worker.load(path, settings.context_length, settings.threads, settings.gpu_layers)
-    meter = logs.meter("canaries", len(memorisation.THINGS) * memorisation.CANDIDATES)
-    done = itertools.count(1)
-
-    def bits(rows: Sequence[Example]) -> Sequence[float]:
-        score = evaluation.score(model, rows, lambda _: meter(next(done), path.name))
-        return [float(cost) for cost in score.bits]
-
-    found = memorisation.exposure(bits, seed)
-    model.close()
-    print("Planted codes, and how well they are known in bits: ", end="")
-    print(", ".join(f"{repeats} times {known:.1f}" for repeats, known in found.items()), end=". ")
-    print(f"{memorisation.UNKNOWN:.1f} is not at all, {memorisation.MOST:.0f} by heart.")
-    return {repeats: round(known, 2) for repeats, known in found.items()}
+def _secrets(text: str) -> int:
+    return sum(secrets.mask(text)[1].values())
 
 
-def _score(settings: Config, path: Path, rows: list[Example], step: str) -> Score:
-    model = worker.load(path, settings.context_length, settings.threads, settings.gpu_layers)
-    meter = logs.meter(step, len(rows))
-    score = evaluation.score(model, rows, lambda done: meter(done, path.name))
-    model.close()
-    return score
+def _show(bits: dict[str, Score], differences: dict[str, tuple[float, float]]) -> None:
+    print(f"{'':<20} {'bits/char':>10} {'perplexity':>11}")
+    for name, score in bits.items():
+        print(f"{name:<20} {score.bits_per_char:>10.3f} {score.perplexity:>11.1f}", end="")
+        if interval := differences.get(name):
+            gained = bits[CANDIDATE].bits_per_char - score.bits_per_char
+            print(f"   {gained:+.3f} (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})", end="")
+        print()
 
 
-def _show(name: str, tuned: Score, plain: Score, interval: tuple[float, float]) -> None:
-    print(f"{'':<40} {'bits/char':>10} {'perplexity':>11}")
-    for title, score in ((name, tuned), ("the base model", plain)):
-        print(f"{title:<40} {score.bits_per_char:>10.3f} {score.perplexity:>11.1f}")
-    difference = tuned.bits_per_char - plain.bits_per_char
-    print(f"{'difference':<40} {difference:>+10.3f}", end=" ")
-    print(f"(95 %: {interval[0]:+.3f} to {interval[1]:+.3f}, {len(tuned.bits)} replies)")
+def _tell(facts: dict[str, Any], page: Path) -> None:
+    """The report in a few lines."""
+    print(f"{'':<20} {'AUC':>5} {'95 %':>14} {'match':>6}")
+    for name, side in facts["sides"].items():
+        found = side["detection"]
+        low, high = found["auc_95"]
+        print(f"{name:<20} {found['auc']:>5.2f} {low:>6.2f} to {high:.2f} {side['match']:>6.0%}")
+    print(facts["verdict"])
+    for tell in facts["tells"][:TELLS]:
+        print(f"- {tell['tell']}")
+    print(f"The report: {page}")
 
 
 def _arguments() -> argparse.Namespace:
@@ -129,8 +238,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     parser.add_argument("--model", help="which trained model (default: the newest)")
     parser.add_argument("--quant", choices=export.QUANTS, default="Q4_K_M")
-    parser.add_argument("--limit", type=int, default=200, help="replies to measure on")
+    parser.add_argument("--limit", type=int, default=300, help="replies to measure on")
     parser.add_argument("--seed", type=int, default=0, help="for the choice of replies")
+    parser.add_argument("--quick", action="store_true", help="no replies and no report")
     return parser.parse_args()
 
 
