@@ -29,6 +29,7 @@ class File:
     size: int
     sha256: str
     bits_per_char: float | None
+    forced: str = ""  # why it should not have been deployed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +181,8 @@ def _manifests(models_dir: Path) -> list[Manifest]:
 def _entry(path: Path, known: Manifest, quant: str, barred: Collection[int]) -> Entry:
     file, size = known.files[quant], path.stat().st_size if path.exists() else None
     remarks = [concern(path.parent, barred)]
+    if file.forced:
+        remarks.append(f"deployed by force: {file.forced}")
     if size != file.size:
         remarks.append("its file is gone" if size is None else "its file is damaged")
     return Entry(
@@ -241,6 +244,7 @@ def _file(known: Any) -> File:
         size=int(_number(known, "size", 1e15)),
         sha256=digest,
         bits_per_char=_number(metrics, "bits_per_char", 1e6) if is_measured else None,
+        forced=str(metrics.get("forced", ""))[:500],
     )
 
 

@@ -64,7 +64,7 @@ class Demo:
         if self._max_steps:
             run("scripts/3_train_model.py", *env, "--max-steps", str(self._max_steps))
             run("scripts/4_evaluate_personality.py", *env, "--limit", "100")
-            run("scripts/5_deploy_bot.py", *env)
+            run("scripts/5_deploy_bot.py", "--force", *env)
         return self._session()
 
     def close(self) -> None:

@@ -1,13 +1,15 @@
 """Step 5: make a trained model the bot's.
 
     python scripts/5_deploy_bot.py [--env PATH] [--model NAME] [--quant Q4_K_M | --adapter]
-        [--although-erased]
+        [--force] [--although-erased]
     python scripts/5_deploy_bot.py --list
     python scripts/5_deploy_bot.py --rollback [--although-erased]
     python scripts/5_deploy_bot.py --bundle [PATH] [--model NAME] [--quant Q4_K_M]
     python scripts/5_deploy_bot.py --install PATH
 
-Loads the model and has it answer before anything changes. The bot takes it at its next start.
+A model needs a report (step 4), and must not be worse than the one in use; --force deploys it all
+the same, which --list shows. Loads the model and has it answer before anything changes. The bot
+takes it at its next start.
 --bundle writes a model into one file instead, to carry to another machine, where --install takes it
 in and deploys it.
 """
@@ -25,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bot import config, logs
 from bot.config import Config, UserError
 from data import privacy
-from model import bundle, catalog, export, prompts, registry, runs
+from model import bundle, catalog, export, prompts, registry, report, runs
 from model.export import Exported
 from model.inference import Engine, EngineError, Sampling
 from model.prompts import Turn
@@ -73,7 +75,10 @@ def _change(
         if arguments.bundle:
             _bundle(exported, arguments.bundle)
         else:
-            _deploy(settings, connection, exported)
+            reason = _concern(connection, exported)
+            if reason and not arguments.force:
+                raise UserError(f"{name} is not deployed. {reason} --force deploys it anyway.")
+            _deploy(settings, connection, exported, reason)
 
 
 def _exported(settings: Config, name: str, quant: str) -> Exported:
@@ -83,7 +88,9 @@ def _exported(settings: Config, name: str, quant: str) -> Exported:
     return export.export(runs.find(settings.models_dir, name), settings.models_dir, quant)
 
 
-def _deploy(settings: Config, connection: sqlite3.Connection, exported: Exported) -> None:
+def _deploy(
+    settings: Config, connection: sqlite3.Connection, exported: Exported, forced: str = ""
+) -> None:
     registry.check_file(exported)
     asyncio.run(_try_out(settings, exported.path))
     with database.transaction(connection):
@@ -91,8 +98,21 @@ def _deploy(settings: Config, connection: sqlite3.Connection, exported: Exported
         database.add_model(connection, export.row(exported))
         if before is None or before.name != exported.name:
             database.deploy(connection, exported.name)
+    if exported.metrics.get("forced", "") != forced:
+        export.keep_metrics(exported, {**exported.metrics, "forced": forced})
     print(f"Deployed {exported.name} ({exported.quant}). The bot takes it at its next start.")
     _warn_of_model_path(settings)
+
+
+def _concern(connection: sqlite3.Connection, exported: Exported) -> str:
+    """What the report has against deploying a model; "" for nothing."""
+    in_use = database.deployed_model(connection)
+    rival = None
+    if in_use and in_use.path != exported.path and in_use.path.exists():
+        rival = catalog.sha256(in_use.path)
+    known = exported.facts["files"][exported.quant]
+    facts = report.read(exported.path.parent, exported.quant)
+    return report.refusal(facts, known["sha256"], exported.facts["data_hash"], rival)
 
 
 def _bundle(exported: Exported, target: Path) -> None:
@@ -224,6 +244,7 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="deploy it although it learned from somebody who was erased or is excluded",
     )
+    parser.add_argument("--force", action="store_true", help="deploy it against its report")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="show every model")
     what.add_argument("--rollback", action="store_true", help="go back to the model before")

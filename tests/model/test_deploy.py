@@ -50,7 +50,9 @@ class Home:
 
     def _run(self, arguments: tuple[str, ...]) -> tuple[int, str, str]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["5_deploy_bot.py", "--env", str(self.env), *arguments])
+            patch.setattr(
+                sys, "argv", ["5_deploy_bot.py", "--env", str(self.env), "--force", *arguments]
+            )
             code = script.main()
         out, err = self._capsys.readouterr()
         return code, out, err
@@ -198,7 +200,8 @@ def test_a_kill_leaves_the_old_one_and_nothing_half(
     database.add_model(home.connection, export.row(old))
     database.deploy(home.connection, "old")
     finetuned.trained(home.models, tiny_model, "new")
-    command = [sys.executable, "-c", DIES, module, function, "5", "--env", str(home.env)]
+    arguments = ("5", "--force", "--env", str(home.env))
+    command = [sys.executable, "-c", DIES, module, function, *arguments]
     assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 9
     assert home.deployed == "old"
     assert [model.name for model in database.models(home.connection)] == ["old"]

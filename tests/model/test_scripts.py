@@ -108,17 +108,19 @@ def test_from_data_to_a_deployed_model_and_back(home: Home) -> None:
     assert progress[-1]["step"] == "train" and progress[-1]["done"] == 4
     assert progress[-1]["note"].startswith("sft loss ")
 
-    said = home.run("4_evaluate_personality", "--limit", "6").succeeded()
+    said = home.run("4_evaluate_personality", "--quick", "--limit", "6").succeeded()
     figures = json.loads(said.splitlines()[-1])
     assert (figures["model"], figures["examples"]) == ("amber", 6)
     assert figures["bits_per_char"] < figures["bits_per_char_base"]
     assert figures["perplexity"] < figures["perplexity_base"]
     assert set(figures["exposure"]) == {"0", "1", "4", "16", "64"}
     assert all(0 <= known <= 7 for known in figures["exposure"].values())
-    again = json.loads(home.run("4_evaluate_personality", "--limit", "6").out.splitlines()[-1])
+    said = home.run("4_evaluate_personality", "--quick", "--limit", "6").succeeded()
+    again = json.loads(said.splitlines()[-1])
     assert again["bits_per_char"] == figures["bits_per_char"]
 
-    home.run("5_deploy_bot", "--model", "amber").succeeded()
+    assert "It has no report" in home.run("5_deploy_bot", "--model", "amber").refused()
+    home.run("5_deploy_bot", "--model", "amber", "--force").succeeded()
     connection = database.connect(home.data / "database" / "bot.sqlite3")
     deployed = database.deployed_model(connection)
     assert deployed and deployed.name == "amber" and deployed.path.exists()
