@@ -3,9 +3,9 @@
     python -m benchmarks train [--model GGUF] [--examples N] [--rounds N] [--whole-precision]
 
 The examples are the casual community's; both sides train the same LoRA on the same weights with
-the same recipe, in turns. The plain side shuffles its rows, pads a batch to its longest at the
-right, and leaves the loss to the model, as anybody would; it computes in 16 bits where we do
-(`--whole-precision`: not, which is what `Trainer` does unless told).
+the same recipe, in turns. The plain side shuffles its rows, takes a step's in one batch, pads it to
+its longest at the right, and leaves the loss to the model, as anybody would; it computes in 16 bits
+where we do (`--whole-precision`: not, which is what `Trainer` does unless told).
 
     tokens_per_s            ours; real tokens, no padding
     baseline_tokens_per_s   the plain loop's
@@ -125,8 +125,7 @@ def _plain(gguf: Path, place: loading.Place, rows: Sequence[Row]) -> Side:
             args=TrainingArguments(
                 output_dir=folder,
                 num_train_epochs=1,
-                per_device_train_batch_size=how.batch_size,
-                gradient_accumulation_steps=how.accumulation,
+                per_device_train_batch_size=how.batch_size * how.accumulation,
                 learning_rate=how.learning_rate,
                 use_cpu=place.device == "cpu",
                 bf16=place.mixed is not None and place.precision != "whole",
