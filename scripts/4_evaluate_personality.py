@@ -1,12 +1,14 @@
 """Step 4: can a machine, or a reader, tell the model's replies from the members'?
 
     python scripts/4_evaluate_personality.py [--env PATH] [--model NAME] [--quant Q4_K_M]
-        [--limit N] [--seed N] [--quick]
+        [--limit N] [--seed N] [--quick | --blind-test [PAGE] [--form]]
+    python scripts/4_evaluate_personality.py --score KEY RESULT [RESULT ...]
 
 Writes the report (HTML, in the data folder) and its figures (report.json, beside the model), prints
 what matters, and one line of JSON last. Exports the model first if that is still to be done.
-`--quick` measures only how well the model foresees what members said. Stop it at any time and run
-it again to go on.
+`--quick` measures only how well the model foresees what members said. `--blind-test` writes a page
+on which people judge (send it to them, and keep its key), `--score` reads what they send back. Stop
+it at any time and run it again to go on.
 """
 
 import argparse
@@ -26,7 +28,19 @@ from llama_cpp import Llama
 from bot import config, logs
 from bot.config import Config, UserError
 from data import secrets
-from model import embeddings, evaluation, examples, export, memorisation, runs, sources, worker
+from model import (
+    blind_test,
+    blind_verdict,
+    embeddings,
+    evaluation,
+    examples,
+    export,
+    memorisation,
+    runs,
+    sources,
+    worker,
+)
+from model.blind_test import Item
 from model.evaluation import Score
 from model.examples import Example
 from model.export import Exported
@@ -36,17 +50,22 @@ from model.sources import BASE, CANDIDATE, DEPLOYED, MARKOV, OTHERS
 from storage import database
 
 TELLS = 5
+PAIRS, FORM, CHECKS = 50, 100, 5  # items of a blind test
 
 
 def main() -> int:
     arguments = _arguments()
     try:
+        if arguments.score:
+            return _score_judges(*arguments.score)
         settings = config.load(arguments.env, needs_discord=False)
         connection = database.connect(settings.database_path)
         run = runs.find(settings.models_dir, arguments.model)
         rows, pool = _rows(settings, run, arguments.limit, arguments.seed)
         exported = export.export(run, settings.models_dir, arguments.quant)
         judging = _Evaluation(settings, connection, run, exported, rows, arguments.seed)
+        if arguments.blind_test:
+            return judging.blind_test(arguments.blind_test, arguments.form)
         metrics = judging.quick() if arguments.quick else judging.whole(pool)
         exported = export.keep_metrics(exported, metrics)
         database.add_model(connection, export.row(exported))
@@ -176,6 +195,34 @@ class _Evaluation:
             )
         return sides
 
+    def blind_test(self, path: Path, is_form: bool) -> int:
+        """Write a page for people to judge on."""
+        if path.is_dir():
+            path = path / f"{self._exported.path.stem}-{time.strftime('%Y%m%d-%H%M')}.html"
+        said = sources.bot(
+            self._exported.path,
+            self._rows,
+            self._sampling,
+            self._settings.data_dir / "evaluation",
+            self._load,
+            self._seed,
+        )
+        pairs = [(row, text) for row, text in zip(self._rows, said, strict=True) if text]
+        shown, rest = pairs[: FORM if is_form else PAIRS], pairs[FORM if is_form else PAIRS :]
+        known = [row.reply for row in examples.read(self._settings.training_dir / "train.jsonl")]
+        nonsense = sources.markov(self._rows, known, self._seed)
+        items = [Item(str(n), row.turns, row.reply, text) for n, (row, text) in enumerate(shown)]
+        items += [
+            Item(f"check {n}", row.turns, row.reply, nonsense[n], is_check=True)
+            for n, (row, _) in enumerate(rest[:CHECKS])
+        ]
+        kind = blind_test.FORM if is_form else blind_test.PAIRS
+        key = blind_test.write(path, items, kind, self._seed)
+        print(f"Send {path} to those who are to judge; it works offline, in any browser.")
+        print(f"Keep {key} to yourself. When their result files are back:")
+        print(f"python scripts/4_evaluate_personality.py --score {key} RESULT.json ...")
+        return 0
+
     def _exposure(self) -> dict[int, float]:
         """How well the model knows the codes that were planted, by how often they were."""
         model = self._load(self._exported.path, 512)
@@ -202,6 +249,15 @@ class _Evaluation:
 
     def _load(self, path: Path, context_length: int) -> Llama:
         return worker.load(path, context_length, self._settings.threads, self._settings.gpu_layers)
+
+
+def _score_judges(key: Path, *results: Path) -> int:
+    if not results:
+        raise UserError("--score needs the key of the page, and the result files of its judges.")
+    verdict = blind_verdict.score(key, results)
+    print("\n".join(verdict.sentences()))
+    print(json.dumps(verdict.facts()))
+    return 0
 
 
 def _secrets(text: str) -> int:
@@ -241,6 +297,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=300, help="replies to measure on")
     parser.add_argument("--seed", type=int, default=0, help="for the choice of replies")
     parser.add_argument("--quick", action="store_true", help="no replies and no report")
+    parser.add_argument(
+        "--blind-test",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        metavar="PAGE",
+        help="write a page on which people judge (default: NAME-DATE.html in this folder)",
+    )
+    parser.add_argument("--form", action="store_true", help="50 + 50 replies one by one, not pairs")
+    parser.add_argument("--score", type=Path, nargs="+", metavar=("KEY", "RESULT"))
     return parser.parse_args()
 
 
