@@ -108,6 +108,10 @@ def plant_training(config: Config) -> None:
     row = json.dumps({"turns": [{"name": NAME, "text": LONG}], "reply": [OTHERS]})
     for name in ("train.jsonl", "valid.jsonl", "preferences.jsonl", "train.jsonl.partial"):
         (config.training_dir / name).write_text(row + "\n")
+    for place in ("evaluation/0123.jsonl", "reports/amber.Q4_K_M.html"):
+        path = config.data_dir / place
+        path.parent.mkdir()
+        path.write_text(row)
     for name, ids in (("with-kim", [FIRST + 1, FIRST + 14]), ("without-kim", [FIRST + 14])):
         folder = config.models_dir / "finetuned" / name
         folder.mkdir(parents=True)
