@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import hstack
-from scipy.stats import mannwhitneyu, rankdata
+from scipy.stats import rankdata
+from scipy.stats import t as student
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -27,9 +28,10 @@ FOLDS = 5
 BAGS = (5, 10, 20)
 RESAMPLES, DEALS = 1000, 50
 SURE = 0.05  # the chance that any tell at all is named where there is none
-SHOWN = 3  # replies that show a tell
+SHOWN = 10  # replies that show a tell
 RARE = 5  # replies that say a word, at least, for it to be a tell
 CERTAIN = 6.0  # log-odds beyond which a classifier is not believed
+_LOGARITHM = " (logarithm)"
 
 Array = npt.NDArray[Any]
 
@@ -38,8 +40,9 @@ Array = npt.NDArray[Any]
 class Tell:
     """What gives the bot away, in words; how much there is of it on both sides.
 
-    `strength` is Cliff's delta without its sign, from 0 to 1: how much oftener a reply of one side
-    has more of it than one of the other side. `examples` are places of replies that show it.
+    `bot` and `members` are means a reply, of lengths geometric ones. `strength` is Cliff's delta
+    without its sign, from 0 to 1: how much oftener a reply of one side has more of it than one of
+    the other side. `examples` are places of replies that show it.
     """
 
     description: str
@@ -71,16 +74,10 @@ def detect(
 
     Pairs in which one side says nothing do not count. Raises `UserError` for too few.
     """
-    kept = np.array(
-        [i for i, pair in enumerate(zip(members, others, strict=True)) if all(pair)], int
-    )
+    pairs = enumerate(zip(members, others, strict=True))
+    kept = np.array([i for i, pair in pairs if all(text.strip() for text in pair)], int)
     conversations = np.array(groups)[kept]
-    if len(kept) < LEAST_PAIRS or len(set(conversations.tolist())) < LEAST_GROUPS:
-        raise UserError(
-            f"Telling sides apart needs {LEAST_PAIRS} replies of {LEAST_GROUPS} conversations, and "
-            f"there are {len(kept)} of {len(set(conversations.tolist()))}. Fetch more history and "
-            "prepare again, or measure with --quick."
-        )
+    require(len(kept), len(set(conversations.tolist())))
     texts = [side[i][: stylometry.LONGEST] for side in (members, others) for i in kept]
     is_other = np.repeat([False, True], len(kept))
     measures = stylometry.measure(texts)
@@ -93,8 +90,18 @@ def detect(
         accuracy=_accuracy(human, bot),
         accuracy_95=accuracy_95,
         bags={size: auc for size in BAGS if (auc := _bagged(human, bot, size, seed)) is not None},
-        tells=_tells(texts, measures, is_other, kept),
+        tells=_tells(texts, measures, is_other, kept, conversations),
     )
+
+
+def require(replies: int, conversations: int) -> None:
+    """Raise `UserError` where so few cannot show anything."""
+    if replies < LEAST_PAIRS or conversations < LEAST_GROUPS:
+        raise UserError(
+            f"Telling sides apart needs {LEAST_PAIRS} replies of {LEAST_GROUPS} conversations, and "
+            f"there are {replies} of {conversations}. Fetch more history and prepare again, or "
+            "measure with --quick."
+        )
 
 
 def _scores(texts: list[str], measures: Array, is_other: Array, groups: Array, seed: int) -> Array:
@@ -103,7 +110,7 @@ def _scores(texts: list[str], measures: Array, is_other: Array, groups: Array, s
     folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
     for learned, judged in folds.split(measures, is_other, groups):
         words = _Words([texts[i] for i in learned])
-        lines = LogisticRegression(C=3.0, solver="liblinear", random_state=seed)
+        lines = LogisticRegression(C=3.0, solver="liblinear", dual=True, random_state=seed)
         lines.fit(words.rows([texts[i] for i in learned]), is_other[learned])
         style = HistGradientBoostingClassifier(
             max_iter=60, max_leaf_nodes=8, min_samples_leaf=10, random_state=seed
@@ -125,7 +132,10 @@ class _Words:
             TfidfVectorizer(token_pattern=r"\S+", ngram_range=(1, 2), **usual),
         )
         for view in self._views:
-            view.fit(texts)
+            try:
+                view.fit(texts)
+            except ValueError:  # nothing is said twice
+                view.set_params(min_df=1).fit(texts)
 
     def rows(self, texts: list[str]) -> Any:
         return hstack([view.transform(texts) for view in self._views]).tocsr()
@@ -177,27 +187,46 @@ def _bagged(human: Array, bot: Array, size: int, seed: int) -> float | None:
 # --- by what ---
 
 
-def _tells(texts: list[str], measures: Array, is_other: Array, kept: Array) -> tuple[Tell, ...]:
+def _tells(
+    texts: list[str], measures: Array, is_other: Array, kept: Array, groups: Array
+) -> tuple[Tell, ...]:
     """The differences that are no chance (Holm 1979), the largest first."""
     names = [*stylometry.NAMES]
     words, counts = _said(texts)
     names += [f"says {word!r}" for word in words]
     values = np.hstack([measures, counts])
     human, bot = values[~is_other], values[is_other]
-    found = mannwhitneyu(bot, human, axis=0, method="asymptotic")
-    deltas = 2 * found.statistic / (len(bot) * len(human)) - 1
-    chances = np.where(np.isfinite(found.pvalue), found.pvalue, 1.0)
+    chances = _chances(bot - human, groups)
     surest = np.argsort(chances, kind="stable")
     limits = SURE / (len(names) - np.arange(len(names)))
     passed = np.cumprod(chances[surest] <= limits).astype(bool)
-    tells = []
-    for place in surest[passed]:
-        order = np.argsort(-bot[:, place] * np.sign(deltas[place]), kind="stable")
-        mean, usual = float(bot[:, place].mean()), float(human[:, place].mean())
-        examples = tuple(int(kept[i]) for i in order[:SHOWN])
-        description = _described(names[place], mean, usual)
-        tells.append(Tell(description, mean, usual, abs(float(deltas[place])), examples))
+    tells = [_tell(names[place], human[:, place], bot[:, place], kept) for place in surest[passed]]
     return tuple(sorted(tells, key=lambda tell: -tell.strength))
+
+
+def _chances(differences: Array, groups: Array) -> Array:
+    """How likely each column's differences are by chance: a t-test over conversations.
+
+    Replies of a conversation share its topic and its people: they are not so many witnesses.
+    """
+    _, numbers = np.unique(groups, return_inverse=True)
+    sums = np.zeros((numbers.max() + 1, differences.shape[1]))
+    np.add.at(sums, numbers, differences)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = sums.mean(axis=0) / (sums.std(axis=0, ddof=1) / np.sqrt(len(sums)))
+    found = 2 * student.sf(np.abs(sizes), len(sums) - 1)
+    return np.where(np.isnan(found), 1.0, found)  # where the sides do not differ at all
+
+
+def _tell(name: str, human: Array, bot: Array, kept: Array) -> Tell:
+    """A difference in one measure: its size, and the bot's replies that show it most."""
+    delta = 2 * _auc(human, bot) - 1
+    order = np.argsort(-bot * np.sign(delta), kind="stable")
+    mean, usual = float(bot.mean()), float(human.mean())
+    if name.endswith(_LOGARITHM):
+        mean, usual = float(np.expm1(mean)), float(np.expm1(usual))
+    examples = tuple(int(kept[i]) for i in order[:SHOWN])
+    return Tell(_described(name, mean, usual), mean, usual, abs(delta), examples)
 
 
 def _said(texts: list[str]) -> tuple[list[str], Array]:
@@ -217,8 +246,8 @@ def _said(texts: list[str]) -> tuple[list[str], Array]:
 
 def _described(name: str, bot: float, members: float) -> str:
     """A difference in words."""
-    if name.endswith(" (logarithm)"):
-        name, bot, members = name.removesuffix(" (logarithm)"), np.expm1(bot), np.expm1(members)
+    if name.endswith(_LOGARITHM):
+        name = name.removesuffix(_LOGARITHM)
         return f"{name} a reply, typically: bot {bot:.0f}, members {members:.0f}"
     if re.match("percent of|letters a|messages a", name):
         return f"{name}: bot {bot:.1f}, members {members:.1f}"

@@ -6,6 +6,7 @@ So it is for the owner's eyes: it lies in the data folder (0600) and goes when a
 import html
 import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ overflow-wrap:anywhere}.said b{display:block;font-size:.8rem;color:var(--soft);f
 .context{color:var(--soft);white-space:pre-wrap;overflow-wrap:anywhere}
 .wide{overflow-x:auto}@media(max-width:40rem){.pair{grid-template-columns:1fr}}
 """
+
+_METADATA = re.compile("<metadata>.*?</metadata>", re.DOTALL)
 
 Column = tuple[str, Callable[[Facts], str]]
 
@@ -90,11 +93,12 @@ def page(
 
 
 def _tells(facts: Facts, rows: Sequence[Example], sides: Mapping[str, Side]) -> list[str]:
-    found = []
+    found, shown = [], set[int]()
     for tell in sides[CANDIDATE].detection.tells[:SHOWN_TELLS]:
         found.append(f"<h3>{html.escape(tell.description)}</h3>")
-        for number in tell.examples[:1]:
-            found.append(_example(rows[number], sides[CANDIDATE].texts[number]))
+        number = next((n for n in tell.examples if n not in shown), tell.examples[0])
+        found.append(_example(rows[number], sides[CANDIDATE].texts[number]))
+        shown.add(number)
     return found
 
 
@@ -236,7 +240,7 @@ def _plot(draw: Callable[..., None], *data: Any) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
-    return f"<figure>{svg[svg.index('<svg') :]}</figure>"
+    return f"<figure>{_METADATA.sub('', svg[svg.index('<svg') :])}</figure>"
 
 
 def _detectability(figure: Any, facts: Facts) -> None:

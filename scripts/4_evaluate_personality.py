@@ -89,7 +89,11 @@ def _rows(settings: Config, run: Run, limit: int, seed: int) -> tuple[list[Examp
     rows = evaluation.sample(examples.test(held_out), limit, seed)
     if not rows:
         raise UserError("Nothing is held out to measure on. Fetch more history and prepare again.")
-    return rows, examples.development(held_out)
+    chosen = set(map(id, rows))
+    pool = [row for row in examples.test(held_out) if row.reply and id(row) not in chosen]
+    if len(pool) < len(rows):  # of the same time if possible: what people talk about changes
+        pool += examples.development(held_out)
+    return rows, pool
 
 
 class _Evaluation:
@@ -144,8 +148,9 @@ class _Evaluation:
 
     def whole(self, pool: Sequence[Example]) -> dict[str, Any]:
         """Everything: replies of all sides, every figure, the report and its page."""
-        from model import assessment, report, report_page  # scikit-learn and matplotlib: seconds
+        from model import assessment, detection, report, report_page  # scikit-learn: seconds
 
+        detection.require(len(self._rows), len(set(examples.conversations(self._rows))))
         metrics = self.quick()
         started = time.monotonic()
         known = [row.reply for row in examples.read(self._settings.training_dir / "train.jsonl")]
@@ -178,8 +183,8 @@ class _Evaluation:
         page = self._settings.data_dir / "reports" / f"{self._exported.path.stem}.html"
         report_page.write(page, facts, self._rows, found, past)
         _tell(facts, page)
-        detection = facts["sides"][CANDIDATE]["detection"]
-        judged = {name: detection[name] for name in ("auc", "auc_95", "accuracy")}
+        told_apart = facts["sides"][CANDIDATE]["detection"]
+        judged = {name: told_apart[name] for name in ("auc", "auc_95", "accuracy")}
         return {**metrics, **judged, "match": facts["sides"][CANDIDATE]["match"], **about.seconds}
 
     def _sides(self, pool: Sequence[Example], known: Sequence[str]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from model import runs
 from storage import database
 from tests.model.shapes import QWEN_3B, write_header
 
-pytest.importorskip("trl", reason="needs requirements-train.txt")
+pytest.importorskip("peft", reason="needs requirements-train.txt")
 
 FAST = ("--rank", "2", "--batch-size", "4", "--max-seq-length", "128", "--learning-rate", "0.002")
 WORDS = ("yeah", "nope", "lol", "what", "the", "game", "tonight", "works", "for", "me", "see")
