@@ -179,10 +179,11 @@ class _Training:
         valid = _sample([Row(tokens) for tokens in self._data.valid])
         if stage == SFT:
             return train, valid
+        watched = _sample(self._data.valid_pairs) if stage == DPO else []
         pairs, valid_pairs = on_policy.complete(
             self._folder / stage / "replies",
             self._model,
-            (self._data.pairs, _sample(self._data.valid_pairs)),
+            (self._data.pairs, watched),
             self._place,
             self._recipe,
             self._stop,
