@@ -4,6 +4,7 @@ The converter is not in llama-cpp-python's wheel but beside the source that the 
 is fetched from there once, into models/tools/, and runs in a process of its own.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -32,11 +33,20 @@ def base_gguf(weights: str, models_dir: Path) -> Path:
     `weights` is a Hugging Face folder, or the name of a repository there. Raises `UserError` for
     weights that llama.cpp does not know, or that would have to be unpickled.
     """
-    name = Path(weights).resolve().name if Path(weights).exists() else weights.rpartition("/")[2]
-    target = models_dir / "base" / f"{name}.F16.gguf"
+    folder, (owner, _, name) = Path(weights), weights.rpartition("/")
+    if folder.is_dir():  # folders of the same name may differ, and their files change
+        owner, name = _mark(folder), folder.resolve().name
+    target = models_dir / "base" / owner / f"{name}.F16.gguf"
     if not target.exists():
         convert(_folder(weights), target, models_dir)
     return target
+
+
+def _mark(folder: Path) -> str:
+    """Eight letters that change with the folder's files."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    facts = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:8]
 
 
 def convert(weights: Path, target: Path, models_dir: Path) -> None:
@@ -61,8 +71,9 @@ def convert(weights: Path, target: Path, models_dir: Path) -> None:
         )
         if done.returncode or not partial.exists():
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            reason = last.removeprefix("ERROR:hf-to-gguf:").rstrip(".")
             raise UserError(
-                f"llama.cpp cannot convert {weights}: {last}. Choose a model of a family that it "
+                f"llama.cpp cannot convert {weights}: {reason}. Choose a model of a family that it "
                 "knows, or one whose GGUF exists, and name both: --base-gguf and --base-weights."
             )
         os.replace(partial, target)

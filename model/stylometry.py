@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 LONGEST = 4000  # characters that are looked at
+LONGEST_END = 40  # characters of a line that its end is looked for in
 
 Array = npt.NDArray[Any]
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-_EMOJI = re.compile("[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]")
-_END = re.compile(r"[^\w\s]+$")
+_EMOJI = "[\U0001f000-\U0001faff\u2600-\u27bf\u2b50\u2b55]"
+_CUSTOM = r":(?!\d+:)\w{2,32}:"  # and no time of day
 _LAUGHS = ("lol", "lmao", "lmfao", "rofl", "xd", "kek", "hehe", "haha", "hahaha", "ahaha", "jaja")
 _SHORT = (
     *("u", "ur", "r", "y", "k", "kk", "ok", "idk", "tbh", "imo", "imho", "btw", "brb", "ty", "thx"),
@@ -84,11 +85,13 @@ def _any_of(words: Sequence[str]) -> Callable[[str], float]:
     return lambda text: float(not known.isdisjoint(_words(text.lower())))
 
 
-def _ends_with(marks: str) -> Callable[[str], float]:
+def _ends_with(pattern: str) -> Callable[[str], float]:
+    found = re.compile(rf"(?:{pattern})\Z")
+
     def ends(text: str) -> float:
         """The share of lines that do."""
-        lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-        return sum(line.endswith(tuple(marks.split())) for line in lines) / max(1, len(lines))
+        lines = [line.rstrip()[-LONGEST_END:] for line in text.splitlines() if line.strip()]
+        return sum(found.search(line) is not None for line in lines) / max(1, len(lines))
 
     return ends
 
@@ -112,11 +115,6 @@ def _repeats(text: str) -> float:
     return float(any(one == two for one, two in pairwise(words)))
 
 
-def _no_mark(text: str) -> float:
-    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
-    return sum(not _END.search(line[-8:]) for line in lines) / max(1, len(lines))
-
-
 def _begins(test: Callable[[str], bool]) -> Callable[[str], float]:
     def begins(text: str) -> float:
         lines = [line.lstrip() for line in text.splitlines() if line.strip()]
@@ -137,15 +135,16 @@ MEASURES: dict[str, Callable[[str], float]] = {
     "percent of capitals": _share(r"[A-Z]"),
     "writes in capitals only": lambda text: float(text.isupper() and len(text) > 3),
     "writes without any capital": lambda text: float(text.islower()),
-    "ends in a full stop": _ends_with(". \u3002"),
-    "ends in a question mark": _ends_with("? \uff1f"),
-    "ends in an exclamation mark": _ends_with("!"),
-    "ends in dots": _ends_with(".. ..."),
-    "ends without any mark": _no_mark,
+    "ends in a full stop": _ends_with(r"(?<!\.)\.|\u3002"),
+    "ends in a question mark": _ends_with(r"[?\uff1f]"),
+    "ends in an exclamation mark": _ends_with(r"[!\uff01]"),
+    "ends in dots": _ends_with(r"\.\.|\u2026"),
+    "ends in an emoji": _ends_with(rf"{_EMOJI}[\ufe0f\u200d]*|{_CUSTOM}"),
+    "ends without any mark": _ends_with(r"[\w\s]"),
     "percent of commas": _share(","),
     "percent of marks": _share(r"[^\w\s]"),
     "repeats a mark": _has(r"([!?.,])\1"),
-    "stretches words": _has(r"([a-zA-Z])\1\1"),
+    "stretches words": _has(r"(?!www\.)([a-zA-Z])\1\1"),
     "writes 'im', 'dont' without the apostrophe": lambda text: float(
         bool(_BARE.search(text.lower()))
     ),
@@ -157,8 +156,8 @@ MEASURES: dict[str, Callable[[str], float]] = {
         any(word in _LAUGHS or word.startswith(("haha", "ahah")) for word in _words(text.lower()))
     ),
     "abbreviates": _any_of(_SHORT),
-    "uses emoji": lambda text: float(bool(_EMOJI.search(text))),
-    "uses emoji of the server": _has(r":\w{2,32}:"),
+    "uses emoji": _has(_EMOJI),
+    "uses emoji of the server": _has(_CUSTOM),
     "uses smileys": _has(r"(?:^|\s)(?:[:;=]['-]?[()DPpOo/\\|]|<3|\^\^|xD|XD)"),
     "mentions somebody": _has(r"@\w"),
     "posts a link": _has(r"https?://"),
@@ -175,7 +174,7 @@ MEASURES: dict[str, Callable[[str], float]] = {
     "denies": _any_of(_DENIES),
     "connects like an essay": _any_of(_CONNECTS),
     "talks like an assistant": lambda text: float(bool(_ASSISTANT.search(text.lower()))),
-    "percent of other letters than English": _share(r"[^\x00-\x7f]"),
+    "percent of other letters than English": _share(r"(?![a-zA-Z])[^\W\d_]"),
 }
 NAMES = tuple(MEASURES)
 

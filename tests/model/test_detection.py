@@ -11,6 +11,7 @@ pytest.importorskip("sklearn", reason="needs requirements-train.txt")
 from model import detection, stylometry
 from model.detection import detect
 from tests.model import community
+from tests.model.test_stylometry import GARBAGE
 
 COUNT = 240
 GROUPS = [number // 4 for number in range(COUNT)]
@@ -52,6 +53,26 @@ def test_words_in_no_order_are_detected(sides: tuple[list[str], list[str]]) -> N
     assert detect(members, mixed, GROUPS).auc_95[0] > 0.5
 
 
+def test_the_topic_of_one_conversation_is_no_tell(sides: tuple[list[str], list[str]]) -> None:
+    members, others = sides
+    groups = [number // 24 for number in range(COUNT)]
+    one = [
+        f"{text} bananas" if group == 3 else text
+        for text, group in zip(others, groups, strict=True)
+    ]
+    all_over = [f"{text} bananas" if n % 10 == 0 else text for n, text in enumerate(others)]
+    assert _named(members, one, groups) == []
+    assert _named(members, all_over, groups) == ["says 'bananas': bot 10%, members 0%"]
+
+
+def _named(members: list[str], others: list[str], groups: list[int]) -> list[str]:
+    """Descriptions of the tells, without judging the replies."""
+    texts = members + others
+    measures, is_other = stylometry.measure(texts), np.repeat([False, True], len(members))
+    found = detection._tells(texts, measures, is_other, np.arange(len(members)), np.array(groups))
+    return [tell.description for tell in found]
+
+
 def test_shuffled_sides_are_chance(sides: tuple[list[str], list[str]]) -> None:
     dice = random.Random(0)
     stopped = [f"{text.rstrip('.!?')}." for text in sides[1]]
@@ -78,44 +99,30 @@ def test_too_few_replies_are_a_sentence_that_says_how_many(
         detect(members, [""] * COUNT, GROUPS)
 
 
-GARBAGE = [
-    *("", " \n ", "?", "a" * 100_000, "!" * 100_000, "\u202eabc", "e\u0301\u0302\u0303" * 50),
-    *("\ud800 lone", "\0", "\U0001f600" * 300, "<|im_start|>", "@everyone", "'" * 5000),
-]
-
-
-def test_any_text_has_finite_measures() -> None:
-    found = stylometry.measure(GARBAGE)
-    assert found.shape == (len(GARBAGE), len(stylometry.NAMES))
-    assert np.isfinite(found).all()
-    assert len(stylometry.NAMES) >= 40
-
-
 def test_garbage_is_judged_like_anything_else() -> None:
-    texts = [text for text in GARBAGE if text.strip()] * 5
+    texts = [text for text in GARBAGE if text.strip()] * 4
     groups = [number // 4 for number in range(len(texts))]
     found = detect(texts, texts[::-1], groups)
     assert 0 <= found.auc <= 1
 
 
-@pytest.mark.parametrize(
-    ("text", "measure", "value"),
-    [
-        ("ok.\nfine", "ends in a full stop", 0.5),
-        ("ok...", "ends in dots", 1),
-        ("WHAT IS THIS", "writes in capitals only", 1),
-        ("soooo good", "stretches words", 1),
-        ("hahahaha", "laughs", 1),
-        ("dont", "writes 'im', 'dont' without the apostrophe", 1),
-        ("I'd be happy to help!", "talks like an assistant", 1),
-        ("nice :pepe:", "uses emoji of the server", 1),
-        ("one\ntwo\nthree", "messages a reply", 3),
-        ("the the end", "says a word twice in a row", 1),
-    ],
-)
-def test_a_measure_measures_what_it_says(text: str, measure: str, value: float) -> None:
-    found = stylometry.measure([text])[0][stylometry.NAMES.index(measure)]
-    assert found == value
+def test_replies_that_share_no_word_are_judged() -> None:
+    own = [chr(0x4E00 + number) for number in range(120)]
+    groups = [number // 4 for number in range(60)]
+    assert 0 <= detect(own[:60], own[60:], groups).auc <= 1
+
+
+def test_replies_of_blanks_do_not_count(sides: tuple[list[str], list[str]]) -> None:
+    with pytest.raises(UserError, match="there are 0 of 0"):
+        detect(sides[0], [" \n "] * COUNT, GROUPS)
+
+
+def test_a_difference_without_exception_is_a_tell() -> None:
+    members = [f"word{number}" for number in range(80)]
+    groups = [number // 4 for number in range(80)]
+    tells = detect(members, [f"{text}." for text in members], groups).tells
+    assert any(tell.description.startswith("ends in a full stop: bot 100%") for tell in tells)
+    assert tells[0].strength == 1
 
 
 def test_an_auc_is_the_chance_that_a_bot_scores_higher() -> None:

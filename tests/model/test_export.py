@@ -3,25 +3,18 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gguf
 import numpy as np
-import numpy.typing as npt
 import pytest
-from llama_cpp import Llama
 
 from bot.config import UserError
-from model import catalog, export, grafting, runs
-from model.recipe import Recipe
-from model.runs import Plan, Run
+from model import catalog, export, grafting
+from tests.model import adapted
+from tests.model.adapted import a_run
 
-torch = pytest.importorskip("torch")
-loading = pytest.importorskip("model.loading", reason="needs requirements-train.txt")
-
-Array = npt.NDArray[Any]
+pytest.importorskip("peft", reason="needs requirements-train.txt")
 
 PROMPTS = [[11, 12, 13], [400, 7, 9, 9, 3000], list(range(50, 90))]
 
@@ -32,75 +25,27 @@ def base(request: pytest.FixtureRequest) -> Path:
     return path
 
 
-def a_run(models_dir: Path, base: Path) -> tuple[Run, Any]:
-    """A training whose adapter is random and large, and the model merged with it."""
-    folder = runs.root(models_dir) / "amber"
-    plan = Plan("tiny", str(base), "", catalog.sha256(base), "abc", Recipe(rank=4), 1.0)
-    runs.write_plan(folder, plan)
-    torch.manual_seed(1)
-    model = loading.load(base, plan.recipe, loading.Place("cpu", "full", ""))
-    for name, values in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(values, std=0.02)
-    model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
-    facts = {"steps": 3, "first_loss": 2.0, "last_loss": 1.0, "seconds": 1.0}
-    runs.finish_stage(folder, "sft", facts)
-    return runs.finish(folder, plan), model.merge_and_unload()
-
-
-def logits_of(gguf_path: Path, prompt: list[int]) -> Array:
-    model = Llama(str(gguf_path), n_ctx=128, n_threads=1, logits_all=True, verbose=False)
-    model.eval(prompt)
-    rows: Array = model.scores[: len(prompt)].copy()
-    model.close()
-    return rows
-
-
-def expected(model: Any, prompt: list[int]) -> Array:
-    with torch.no_grad():
-        rows: Array = model(torch.tensor([prompt])).logits[0].numpy()
-    return rows
-
-
-def greedy(step: Callable[[list[int]], Array], prompt: list[int], count: int = 8) -> list[int]:
-    """Greedy tokens, as long as the best is ahead of the second by more than rounding makes."""
-    ids = list(prompt)
-    for _ in range(count):
-        row = step(ids)[-1]
-        second, first = np.sort(row)[-2:]
-        if first - second < 0.02:
-            break
-        ids.append(int(row.argmax()))
-    return ids[len(prompt) :]
-
-
-def kl(true: Array, other: Array) -> float:
-    """Mean nats a token by which `other` misses `true`."""
-    p, q = (torch.tensor(rows).double().log_softmax(-1) for rows in (true, other))
-    return float((p.exp() * (p - q)).sum(-1).mean())
-
-
 def test_the_grafted_gguf_says_what_the_trained_model_says(tmp_path: Path, base: Path) -> None:
     run, merged = a_run(tmp_path, base)
-    path = export.export(run, tmp_path, "F16").path
-    moved = 0
+    files = [export.export(run, tmp_path, kind).path for kind in ("F16", catalog.ADAPTER)]
     for prompt in PROMPTS:
-        ours, theirs = logits_of(path, prompt), expected(merged, prompt)
-        np.testing.assert_allclose(ours, theirs, atol=0.05)
-        assert kl(theirs, ours) < 1e-4
-        tokens = greedy(lambda ids: expected(merged, ids), prompt)
-        assert tokens == greedy(lambda ids: logits_of(path, ids), prompt)[: len(tokens)]
-        moved += kl(theirs, logits_of(base, prompt)) > 0.05
-    assert moved == len(PROMPTS)  # the adapter is not nothing
+        ids, true = adapted.greedy(merged, prompt, 8)
+        assert adapted.kl(true, adapted.logits(base, ids, 8)) > 0.05  # the adapter is not nothing
+        for path in files:
+            said = adapted.logits(path, ids, 8)
+            assert adapted.agree(true, said)
+            assert adapted.kl(true, said) < 1e-4
+            np.testing.assert_allclose(said, true, atol=0.05)
 
 
 def test_quantising_costs_little(tmp_path: Path, tiny_model: Path) -> None:
-    run, _ = a_run(tmp_path, tiny_model)
+    run, merged = a_run(tmp_path, tiny_model)
     whole = export.export(run, tmp_path, "F16").path
     small = export.export(run, tmp_path).path
     assert small.stat().st_size < 0.5 * whole.stat().st_size
     for prompt in PROMPTS:
-        assert kl(logits_of(whole, prompt), logits_of(small, prompt)) < 0.2
+        ids, true = adapted.greedy(merged, prompt, 8)
+        assert adapted.kl(true, adapted.logits(small, ids, 8)) < 0.2
     kinds = {tensor.tensor_type.name for tensor in gguf.GGUFReader(small).tensors}
     assert "Q4_K" in kinds
 
