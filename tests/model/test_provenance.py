@@ -74,7 +74,7 @@ def test_an_exported_model_and_its_row_know_of_the_erased(
     tmp_path: Path, manifest: Path, tiny_model: Path
 ) -> None:
     pytest.importorskip("peft")
-    from tests.model.test_export import a_run
+    from tests.model.adapted import a_run
 
     run, _ = a_run(tmp_path / "models", tiny_model)
     provenance.keep(manifest, run.folder)
