@@ -63,7 +63,7 @@ class Demo:
         run("scripts/2_prepare_training_data.py", *env)
         if self._max_steps:
             run("scripts/3_train_model.py", *env, "--max-steps", str(self._max_steps))
-            run("scripts/4_evaluate_personality.py", *env, "--limit", "100")
+            run("scripts/4_evaluate_personality.py", "--quick", *env, "--limit", "100")
             run("scripts/5_deploy_bot.py", "--force", *env)
         return self._session()
 
