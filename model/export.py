@@ -54,7 +54,8 @@ def export(run: Run, models_dir: Path, quant: str = "Q4_K_M") -> Exported:
         return find(models_dir, run.name, quant)
     base = _open_base(models_dir / run.plan.base_gguf, run)
     target = folder(models_dir, run.name)
-    runs.check_space(sum(int(tensor.n_elements) for tensor in base.tensors), models_dir)
+    if quant != catalog.ADAPTER:
+        runs.check_space(sum(int(tensor.n_elements) for tensor in base.tensors), models_dir)
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = target / f"{run.name}.{quant}.gguf"
     with _temporary(target / f"{run.name}.f16.partial", path.with_suffix(".partial")) as files:

@@ -9,6 +9,7 @@ model, which is not thread-safe. The process ends when stdin closes.
 import argparse
 import base64
 import codecs
+import ctypes
 import dataclasses
 import json
 import logging
@@ -55,20 +56,34 @@ def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0)
         catalog.check_gguf(file)
     cores = threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
     try:
-        return Llama(
+        model = Llama(
             str(base or path),
-            lora_path=str(path) if base else None,
             n_ctx=context_length,
             n_threads=cores,
             n_threads_batch=cores,
             n_gpu_layers=gpu_layers,
             verbose=False,
         )
+        if base:
+            _add_adapter(model, path)
+        return model
     except ValueError:
         raise UserError(
             f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
             "Delete it and fetch or train it again."
         ) from None
+
+
+def _add_adapter(model: Llama, path: Path) -> None:
+    """Have a model compute with an adapter. Raises `ValueError` when llama.cpp cannot.
+
+    `Llama` has a parameter for it, but goes on without a word if the file is damaged.
+    """
+    adapter = llama_cpp.llama_adapter_lora_init(model.model, os.fsencode(path))  # freed with it
+    pointers = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
+    scales = (ctypes.c_float * 1)(1.0)
+    if not adapter or llama_cpp.llama_set_adapters_lora(model.ctx, pointers, 1, scales):
+        raise ValueError(f"{path} is no adapter for this model")
 
 
 def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:

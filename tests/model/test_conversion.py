@@ -30,12 +30,14 @@ SIZES = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
+TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
 FAMILIES: dict[str, dict[str, Any]] = {
     "Llama": {},
     "Mistral": {"sliding_window": None},
     "Phi3": {"original_max_position_embeddings": 256, "max_position_embeddings": 256},
     "Gemma3Text": {  # every sixth layer sees all, by a rope of its own
         "num_hidden_layers": 6,
+        "initializer_range": 0.05,
         "head_dim": 32,
         "query_pre_attn_scalar": 32,
         "sliding_window": 16,
@@ -77,14 +79,17 @@ def a_folder(folder: Path, family: str, words: Path) -> Path:
     folder.mkdir()
     (folder / "tokenizer.model").write_bytes(words.read_bytes())
     settings = {"tokenizer_class": "LlamaTokenizer", "add_bos_token": False}
+    settings["chat_template"] = TEMPLATE
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     torch.manual_seed(0)
     config = getattr(transformers, f"{family}Config")(**sizes)
     model = getattr(transformers, f"{family.removesuffix('Text')}ForCausalLM")(config)
     with torch.no_grad():
         for name, values in model.named_parameters():
-            if "norm" in name:  # all the same otherwise
-                values += 0.2 * torch.randn_like(values) + 2 * (family == "Gemma3Text")
+            if "norm" in name:
+                values += 0.2 * torch.randn_like(values)
+            if "Gemma" in family and "layers" in name and "post_" in name:
+                values += 3  # or tied embeddings repeat the last word for ever
     model.to(torch.float16).save_pretrained(str(folder))
     return folder
 
@@ -96,21 +101,54 @@ def test_a_family_says_the_same_after_all(
     folder = a_folder(tmp_path / "weights", family, words)
     base = tmp_path / "base.F16.gguf"
     conversion.convert(folder, base, tools)
+    check_words(base, words)
     embeddings = family in ("Llama", "Phi3")
-    run, merged = adapted.a_run(tmp_path, base, folder, std=0.2, embeddings=embeddings)
+    run, merged = adapted.a_run(tmp_path, base, folder, std=0.05, embeddings=embeddings)
     kinds = ("F16", catalog.ADAPTER, "Q8_0")
     whole, alone, small = (export.export(run, tmp_path, kind).path for kind in kinds)
     assert alone.stat().st_size < 0.5 * whole.stat().st_size
     for prompt in PROMPTS:
         ids, true = adapted.greedy(merged, prompt, 16)
-        assert len(set(ids[-16:])) > 4  # not one word over and over
-        assert adapted.kl(true, adapted.logits(base, ids, 16)) > 0.02  # the adapter is not nothing
+        assert len(set(ids[-16:])) > 2  # not one word over and over
+        assert adapted.kl(true, adapted.logits(base, ids, 16)) > 0.1  # the adapter is not nothing
         for path in (whole, alone):
             said = adapted.logits(path, ids, 16)
             assert adapted.agree(true, said)
             assert adapted.kl(true, said) < 1e-4
-            print('XX', family, path.name, adapted.kl(true,said), abs(said-true).max(), len(set(ids[-16:])), adapted.kl(true, adapted.logits(base, ids, 16)))
-        print('XX8', adapted.kl(true, adapted.logits(small, ids, 16)))
+            np.testing.assert_allclose(said, true, atol=0.1)
+        assert adapted.kl(true, adapted.logits(small, ids, 16)) < 0.02
+
+
+def check_words(base: Path, words: Path) -> None:
+    text = "a folder that is there, of 77 MB"
+    spelled = sentencepiece.SentencePieceProcessor(model_file=str(words)).encode(text)
+    model = worker.load(base, 64, threads=1)
+    read = model.tokenize(text.encode(), add_bos=False)
+    assert read[1:] == spelled[1:]  # a Gemma puts no space before the first
+    assert model.metadata["tokenizer.chat_template"] == TEMPLATE
+    model.close()
+
+
+def test_a_base_is_made_once_and_again_when_its_folder_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def convert(weights: Path, target: Path, models_dir: Path) -> None:
+        target.parent.mkdir(parents=True)
+        target.write_bytes(b"GGUF")
+        made.append(target)
+
+    monkeypatch.setattr(conversion, "convert", convert)
+    for owner in ("ann", "ann", "bob"):
+        folder = tmp_path / owner / "model"
+        folder.mkdir(parents=True, exist_ok=True)
+        if owner == "bob" or not made:
+            (folder / "config.json").write_text(owner)
+        assert conversion.base_gguf(str(folder), tmp_path) == made[-1]
+    (folder / "config.json").write_text("changed")
+    assert conversion.base_gguf(str(folder), tmp_path) == made[-1]
+    assert [path.name for path in made] == 3 * ["model.F16.gguf"]
 
 
 def test_weights_that_would_have_to_be_unpickled_are_refused(tmp_path: Path) -> None:

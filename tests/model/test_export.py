@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from bot.config import UserError
-from model import catalog, export, grafting
+from model import catalog, export, prompts, worker
+from model.inference import Engine, Sampling
+from model.prompts import Turn
 from tests.model import adapted
 from tests.model.adapted import a_run
 
@@ -91,14 +93,36 @@ def test_the_manifest_says_where_the_model_comes_from(tmp_path: Path, tiny_model
     assert export.row(exported).metrics == {"bits_per_char": 1.5}
 
 
-def test_interleaving_undoes_what_transformers_does_on_loading() -> None:
-    from transformers.modeling_gguf_pytorch_utils import LlamaTensorProcessor
+async def test_the_bot_talks_with_the_adapter_added(tmp_path: Path, tiny_model: Path) -> None:
+    run, _ = a_run(tmp_path, tiny_model)
+    whole, alone = (export.export(run, tmp_path, kind).path for kind in ("F16", catalog.ADAPTER))
+    said = [await reply(path) for path in (whole, alone, tiny_model)]
+    assert said[0] == said[1]
+    assert said[0] != said[2]
 
-    rows = np.arange(2 * 8 * 3, dtype=np.float32).reshape(16, 3)
-    mixed = grafting.interleave(rows, heads=2)
-    assert mixed[:4, 0].tolist() == [0, 12, 3, 15]
-    back = LlamaTensorProcessor(config={})._reverse_permute_weights(mixed, 2)
-    np.testing.assert_array_equal(back, rows)
+
+def test_a_damaged_adapter_is_a_sentence(tmp_path: Path, tiny_model: Path) -> None:
+    run, _ = a_run(tmp_path, tiny_model)
+    path = export.export(run, tmp_path, catalog.ADAPTER).path
+    whole = path.read_bytes()
+    for damaged in (
+        whole[: len(whole) // 2],
+        b"GGUF" + bytes(60),
+        whole.replace(b"blk.1", b"blk.9"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged or incomplete"):
+            worker.load(path, 64, threads=1)
+
+
+async def reply(path: Path) -> str:
+    engine = Engine(path, context_length=128, threads=1)
+    sampling = Sampling(temperature=0, max_tokens=8, seed=1)
+    try:
+        prompt = prompts.build([Turn("bob", "hi")])
+        return "".join([piece async for piece in engine.reply(prompt, sampling, 1)])
+    finally:
+        await engine.close()
 
 
 def test_a_base_that_changed_is_refused(tmp_path: Path, tiny_model: Path) -> None:
@@ -120,3 +144,4 @@ def test_a_full_disk_is_told_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
     with pytest.raises(UserError, match="Make room"):
         export.export(run, tmp_path)
+    assert export.export(run, tmp_path, catalog.ADAPTER)  # so small that it is no matter

@@ -21,6 +21,7 @@ def write(
     architecture: str = "llama",
     seed: int = 0,
     chat_template: str | None = None,
+    is_tied: bool = True,
 ) -> Path:
     """Write the GGUF of a llama or qwen2 with random float16 matrices.
 
@@ -49,7 +50,7 @@ def write(
     if chat_template:
         writer.add_chat_template(chat_template)
     writer.add_vocab_size(WORDS)
-    for name, values in _tensors(WORDS, architecture, np.random.default_rng(seed)):
+    for name, values in _tensors(WORDS, architecture, is_tied, np.random.default_rng(seed)):
         writer.add_tensor(name, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -69,7 +70,7 @@ def _cut(field: gguf.ReaderField, words: list[str]) -> Any:
 
 
 def _tensors(
-    words: int, architecture: str, dice: np.random.Generator
+    words: int, architecture: str, is_tied: bool, dice: np.random.Generator
 ) -> Iterator[tuple[str, Array]]:
     def matrix(outputs: int, inputs: int, gain: float = 1.0) -> Array:
         return dice.normal(0, gain / math.sqrt(inputs), (outputs, inputs)).astype(np.float16)
@@ -79,6 +80,8 @@ def _tensors(
 
     yield "token_embd.weight", matrix(words, WIDTH, gain=2.0)
     yield "output_norm.weight", vector(WIDTH, 1.0)
+    if not is_tied:
+        yield "output.weight", matrix(words, WIDTH, gain=2.0)
     for block in range(LAYERS):
         part = f"blk.{block}."
         yield part + "attn_norm.weight", vector(WIDTH, 1.0)
