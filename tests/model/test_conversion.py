@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bot.config import UserError
+from bot.config import ROOT, UserError
 from model import catalog, conversion, export, worker
 from tests.model import adapted
 
@@ -49,14 +49,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A models folder with the converter in it, fetched once."""
-    models_dir = tmp_path_factory.mktemp("models")
+def tools() -> Path:
+    """The models folder with the converter in it, fetched once."""
     try:
-        conversion._tools(models_dir)
+        conversion._tools(ROOT / "models")
     except UserError as error:
         pytest.skip(f"llama.cpp's converter cannot be had here: {error}")
-    return models_dir
+    return ROOT / "models"
 
 
 @pytest.fixture(scope="session")
