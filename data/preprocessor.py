@@ -6,7 +6,6 @@ bursts are learned and which held out, `data/plan.py`; how they look, `data/exam
 """
 
 import dataclasses
-import hashlib
 import random
 import sqlite3
 import time
@@ -26,6 +25,7 @@ from data.preferences import Exposure
 from data.selection import Selection
 from data.training_files import TrainingFiles
 from model.prompts import Encoder
+from model.provenance import message_hash
 from storage import messages
 from storage.messages import Message, snowflake_at
 
@@ -115,18 +115,13 @@ def prepare(
                 **dataclasses.asdict(summary),
                 "made_at": time.time(),
                 "settings": dataclasses.asdict(settings),
-                "message_hashes": [_hash(number) for number in writer.used(plans)],
-                "people_hashes": sorted(map(_hash, writer.authors(plans))),
+                "message_hashes": [message_hash(number) for number in writer.used(plans)],
+                "people_hashes": sorted(map(message_hash, writer.authors(plans))),
             }
         )
     finally:
         files.close()
     return summary
-
-
-def _hash(number: int) -> str:
-    """As `model/provenance.py` names a message or a person."""
-    return hashlib.sha256(b"%d" % number).hexdigest()[:16]
 
 
 def _counted(history: Iterable[Message], on_progress: Callable[[int], None]) -> Iterator[Message]:

@@ -43,11 +43,12 @@ def audience(connection: sqlite3.Connection) -> Audience:
     return Audience(excluded, frozenset(person for person, is_yes in decisions.items() if is_yes))
 
 
-def forbidden_messages(connection: sqlite3.Connection) -> list[int]:
-    """The ids of stored messages whose authors may not be learned from now."""
+def barred(connection: sqlite3.Connection) -> list[int]:
+    """The ids of everybody who may not be learned from now, and of all that they wrote."""
     allowed = audience(connection)
-    refused = [person for person in people.authors(connection) if not allowed.allows(person)]
-    return [message for person in refused for message in people.written(connection, person).texts]
+    refused = {person for person in people.authors(connection) if not allowed.allows(person)}
+    wrote = (message for person in refused for message in people.written(connection, person).texts)
+    return [*(refused | allowed.refused), *wrote]
 
 
 def consent_mode(connection: sqlite3.Connection) -> str:

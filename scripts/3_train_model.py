@@ -252,7 +252,7 @@ def _check_people(settings: Config) -> None:
     if not settings.database_path.exists():
         return
     with contextlib.closing(database.connect(settings.database_path)) as connection:
-        people = privacy.forbidden_messages(connection)
+        people = privacy.barred(connection)
     if provenance.includes(settings.training_dir / "manifest.json", people):
         raise UserError(
             "The training data holds messages of somebody who has been excluded since. "

@@ -65,7 +65,8 @@ def _change(
     if arguments.rollback:
         _rollback(settings, connection, arguments.although_erased)
     elif arguments.install:
-        exported = bundle.install(arguments.install, settings.models_dir, _barred(connection))
+        people = privacy.barred(connection)
+        exported = bundle.install(arguments.install, settings.models_dir, people)
         _deploy(settings, connection, exported)
     else:
         name = arguments.model or registry.newest(settings.models_dir)
@@ -125,15 +126,9 @@ def _check_people(
     settings: Config, connection: sqlite3.Connection, name: str, otherwise: str
 ) -> None:
     """Raise `UserError` if a model learned from somebody who was erased or is excluded."""
-    barred = _barred(connection)
+    barred = privacy.barred(connection)
     for folder in (runs.root(settings.models_dir) / name, export.folder(settings.models_dir, name)):
         registry.check_people(name, folder, barred, otherwise)
-
-
-def _barred(connection: sqlite3.Connection) -> list[int]:
-    """The ids of everybody, and of every message, that may not be learned from."""
-    refused = privacy.audience(connection).refused
-    return [*refused, *privacy.forbidden_messages(connection)]
 
 
 _ALTHOUGH = ", or add --although-erased"
@@ -174,7 +169,7 @@ async def _answer(engine: Engine, turns: list[Turn], seed: int, attempts: int = 
 
 def _list(settings: Config, connection: sqlite3.Connection) -> None:
     known = database.models(connection)
-    entries = registry.entries(settings.models_dir, known, _barred(connection))
+    entries = registry.entries(settings.models_dir, known, privacy.barred(connection))
     if not entries:
         print("No model yet. Run scripts/3_train_model.py, then scripts/5_deploy_bot.py.")
         return
@@ -218,7 +213,7 @@ def _rollback(settings: Config, connection: sqlite3.Connection, although_erased:
                 "--list shows what there is, and --model NAME deploys it."
             )
         if now and not although_erased:
-            registry.check_people(now.name, now.path.parent, _barred(connection), _ALTHOUGH)
+            registry.check_people(now.name, now.path.parent, privacy.barred(connection), _ALTHOUGH)
     name = now.name if now else "its base model"
     print(f"Took {before.name} back. The bot runs {name} from its next start.")
     _warn_of_model_path(settings)

@@ -140,14 +140,6 @@ def mark_missing(
     return missing
 
 
-def has_any(connection: sqlite3.Connection, channel_id: int) -> bool:
-    """Whether anything of a channel is stored that was not deleted."""
-    row = connection.execute(
-        "SELECT 1 FROM messages WHERE channel_id = ? AND deleted_at IS NULL LIMIT 1", (channel_id,)
-    ).fetchone()
-    return row is not None
-
-
 def deleted_since(connection: sqlite3.Connection, moment: float) -> list[tuple[int, int]]:
     """(channel id, message id) of messages marked deleted at or after a moment (seconds)."""
     return connection.execute(
