@@ -58,7 +58,7 @@ def _fields(folder: Path) -> dict[str, Any]:
 
 
 def _is_sound(field: "dataclasses.Field[Any]", fields: dict[str, Any]) -> bool:
-    value = fields.get(field.name)
+    value: Any = fields.get(field.name)
     if type(value) is not type(field.default):
         return False
     if field.name in _CHOICES:
