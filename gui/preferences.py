@@ -58,10 +58,10 @@ def _fields(folder: Path) -> dict[str, Any]:
 
 
 def _is_sound(field: "dataclasses.Field[Any]", fields: dict[str, Any]) -> bool:
-    value: Any = fields.get(field.name)
+    value = fields.get(field.name)
     if type(value) is not type(field.default):
         return False
-    if field.name in _CHOICES:
-        return value in _CHOICES[field.name]
-    low, high = _LIMITS.get(field.name, (value, value))
-    return bool(low <= value <= high)
+    if field.name in _LIMITS:
+        low, high = _LIMITS[field.name]
+        return bool(low <= value <= high)
+    return value in _CHOICES.get(field.name, (value,))
