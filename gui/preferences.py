@@ -14,7 +14,7 @@ APPEARANCES = ("auto", "light", "dark")
 NOTICES = ("all", "errors", "none")
 
 _CHOICES: dict[str, tuple[str, ...]] = {"appearance": APPEARANCES, "notices": NOTICES}
-_LIMITS = {"scale": (0, 300), "keep_logs_days": (1, 3650), "keep_raw_days": (0, 3650)}
+_LIMITS: dict[str, tuple[Any, Any]] = {"scale": (0, 300), "keep_logs_days": (1, 3650), "keep_raw_days": (0, 3650)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +58,11 @@ def _fields(folder: Path) -> dict[str, Any]:
 
 
 def _is_sound(field: "dataclasses.Field[Any]", fields: dict[str, Any]) -> bool:
+    kind: type = type(field.default)
     value = fields.get(field.name)
-    if type(value) is not type(field.default):
+    if type(value) is not kind:
         return False
-    if field.name in _LIMITS:
-        low, high = _LIMITS[field.name]
+    low, high = _LIMITS.get(field.name, (None, None))
+    if low is not None:
         return bool(low <= value <= high)
     return value in _CHOICES.get(field.name, (value,))
