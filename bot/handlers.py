@@ -100,8 +100,7 @@ class Handler:
             prompts.turns(recent, names, self._own_id),
             [prompts.turn(message, names, self._own_id) for message in recalled],
         )
-        settings = database.settings(self._connection)
-        sampling = Sampling(settings.temperature, settings.max_tokens)
+        sampling = Sampling.of(database.settings(self._connection))
         pieces = self._engine.reply(prompt, sampling, message.channel_id)
         async with contextlib.aclosing(pieces):
             return prompts.clean("".join([piece async for piece in pieces]))

@@ -75,24 +75,24 @@ def detect(
 
     Pairs in which one side says nothing do not count. Raises `UserError` for too few.
     """
-    pairs = enumerate(zip(members, others, strict=True))
-    kept = np.array([i for i, pair in pairs if all(text.strip() for text in pair)], int)
-    conversations = np.array(groups)[kept]
-    require(len(kept), len(set(conversations.tolist())))
-    texts = [side[i][: stylometry.LONGEST] for side in (members, others) for i in kept]
-    is_other = np.repeat([False, True], len(kept))
-    measures = stylometry.measure(texts)
-    scores = _scores(texts, measures, is_other, np.tile(conversations, 2), seed)
-    human, bot = scores[~is_other], scores[is_other]
-    auc_95, accuracy_95 = _intervals(human, bot, conversations, seed)
+    test = _Test(members, others, groups)
+    human, bot = test.scores(seed)
+    auc_95, accuracy_95 = _intervals(human, bot, test.conversations, seed)
     return Detection(
         auc=_auc(human, bot),
         auc_95=auc_95,
         accuracy=_accuracy(human, bot),
         accuracy_95=accuracy_95,
         bags={size: auc for size in BAGS if (auc := _bagged(human, bot, size, seed)) is not None},
-        tells=_tells(texts, measures, is_other, kept, conversations),
+        tells=_tells(test),
     )
+
+
+def auc(
+    members: Sequence[str], others: Sequence[str], groups: Sequence[int], seed: int = 0
+) -> float:
+    """The AUC of `detect` alone, which is a fraction of its work. Raises `UserError` as it does."""
+    return _auc(*_Test(members, others, groups).scores(seed))
 
 
 def require(replies: int, conversations: int) -> None:
@@ -105,22 +105,41 @@ def require(replies: int, conversations: int) -> None:
         )
 
 
-def _scores(texts: list[str], measures: Array, is_other: Array, groups: Array, seed: int) -> Array:
-    """Each text's log-odds of being the others', by classifiers that never saw its conversation."""
-    scores = np.zeros(len(texts))
-    folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for learned, judged in folds.split(measures, is_other, groups):
-        words = _Words([texts[i] for i in learned])
+class _Test:
+    """The replies of both sides, members' first, without pairs in which one says nothing."""
+
+    def __init__(
+        self, members: Sequence[str], others: Sequence[str], groups: Sequence[int]
+    ) -> None:
+        pairs = enumerate(zip(members, others, strict=True))
+        self.kept = np.array([i for i, pair in pairs if all(text.strip() for text in pair)], int)
+        self.conversations = np.array(groups)[self.kept]
+        require(len(self.kept), len(set(self.conversations.tolist())))
+        self.texts = [s[i][: stylometry.LONGEST] for s in (members, others) for i in self.kept]
+        self.is_other = np.repeat([False, True], len(self.kept))
+        self.measures = stylometry.measure(self.texts)
+
+    def scores(self, seed: int) -> tuple[Array, Array]:
+        """Each side's log-odds of being the others', by classifiers of other conversations."""
+        scores = np.zeros(len(self.texts))
+        folds = GroupKFold(FOLDS, shuffle=True, random_state=seed)
+        groups = np.tile(self.conversations, 2)
+        for learned, judged in folds.split(self.measures, self.is_other, groups):
+            scores[judged] = self._judge(learned, judged, seed)
+        return scores[~self.is_other], scores[self.is_other]
+
+    def _judge(self, learned: Array, judged: Array, seed: int) -> Array:
+        words = _Words([self.texts[i] for i in learned])
         lines = LogisticRegression(C=3.0, solver="liblinear", dual=True, random_state=seed)
-        lines.fit(words.rows([texts[i] for i in learned]), is_other[learned])
+        lines.fit(words.rows([self.texts[i] for i in learned]), self.is_other[learned])
         style = HistGradientBoostingClassifier(
             max_iter=60, max_leaf_nodes=8, min_samples_leaf=10, random_state=seed
         )
-        style.fit(measures[learned], is_other[learned])
-        by_words = lines.decision_function(words.rows([texts[i] for i in judged]))
-        by_style = style.decision_function(measures[judged])
-        scores[judged] = sum(np.clip(odds, -CERTAIN, CERTAIN) for odds in (by_words, by_style)) / 2
-    return scores
+        style.fit(self.measures[learned], self.is_other[learned])
+        by_words = lines.decision_function(words.rows([self.texts[i] for i in judged]))
+        by_style = style.decision_function(self.measures[judged])
+        odds = np.clip([by_words, by_style], -CERTAIN, CERTAIN)
+        return np.asarray(odds.mean(axis=0))
 
 
 class _Words:
@@ -194,20 +213,18 @@ def _bagged(human: Array, bot: Array, size: int, seed: int) -> float | None:
 # --- by what ---
 
 
-def _tells(
-    texts: list[str], measures: Array, is_other: Array, kept: Array, groups: Array
-) -> tuple[Tell, ...]:
+def _tells(test: _Test) -> tuple[Tell, ...]:
     """The differences that are no chance (Holm 1979), the largest first."""
     names = [*stylometry.NAMES]
-    words, counts = _said(texts)
+    words, counts = _said(test.texts)
     names += [f"says {word!r}" for word in words]
-    values = np.hstack([measures, counts])
-    human, bot = values[~is_other], values[is_other]
-    chances = _chances(bot - human, groups)
+    values = np.hstack([test.measures, counts])
+    human, bot = values[~test.is_other], values[test.is_other]
+    chances = _chances(bot - human, test.conversations)
     surest = np.argsort(chances, kind="stable")
     limits = SURE / (len(names) - np.arange(len(names)))
-    passed = np.cumprod(chances[surest] <= limits).astype(bool)
-    tells = [_tell(names[place], human[:, place], bot[:, place], kept) for place in surest[passed]]
+    passed = surest[np.cumprod(chances[surest] <= limits).astype(bool)]
+    tells = [_tell(names[place], human[:, place], bot[:, place], test.kept) for place in passed]
     return tuple(sorted(tells, key=lambda tell: -tell.strength))
 
 

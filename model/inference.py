@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from bot.config import ROOT, UserError
 from model.prompts import Prompt
+from storage.database import Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,13 @@ class Sampling:
     min_p: float = 0.05
     repeat_penalty: float = 1.1
     seed: int | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Sampling":
+        """As the settings in force say."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = dataclasses.asdict(settings).items()
+        return cls(**{name: value for name, value in values if name in known})
 
 
 class EngineError(Exception):

@@ -3,10 +3,11 @@
 models/finetuned/NAME/ holds NAME.QUANT.gguf, manifest.json, and data.json (see provenance.py).
 """
 
+import contextlib
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 from bot.config import UserError
 from model import catalog, export, provenance, runs
 from model.export import Exported
-from storage import lock_file
+from storage import database, lock_file
 from storage.database import Model
 
 MANIFEST = "manifest.json"
+SAMPLED = ("temperature", "top_p", "min_p", "repeat_penalty")  # what is tuned
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -60,6 +62,16 @@ class Entry:
     size: int | None
     trained_at: float
     remark: str
+
+
+def sampling(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a model was tuned to (step 4, --tune); what makes no sense is left out."""
+    tuned = metrics.get("sampling")
+    found = {}
+    for name in SAMPLED:
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            found[name] = database.check_setting(name, str(tuned[name]))  # type: ignore[index]
+    return found
 
 
 def lock(models_dir: Path) -> AbstractContextManager[None]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FILE = "report.json"
 GOAL, GOOD_MATCH = 0.60, 0.85  # of the AUC; the share of replies below which there is work to do
+SHOWN_TELLS = 5
 EVALUATE = "Run scripts/4_evaluate_personality.py"
 
 Facts = dict[str, Any]
@@ -129,6 +130,18 @@ def advice(facts: Facts) -> list[str]:
             "with a larger --max-seq-length, or on a larger base."
         )
     return found or ["Look at the tells, tune its sampling (--tune), and train it longer."]
+
+
+def summary(facts: Facts) -> list[str]:
+    """The report in a few lines, for a terminal."""
+    lines = [f"{'':<20} {'AUC':>5} {'95 %':>14} {'match':>6}"]
+    for name, side in facts["sides"].items():
+        found = side["detection"]
+        low, high = found["auc_95"]
+        told = f"{found['auc']:>5.2f} {low:>6.2f} to {high:.2f}"
+        lines.append(f"{name:<20} {told} {side['match']:>6.0%}")
+    tells = (f"- {tell['tell']}" for tell in facts["tells"][:SHOWN_TELLS])
+    return [*lines, facts["verdict"], *tells]
 
 
 def keep(folder: Path, facts: Facts, quant: str) -> Path:

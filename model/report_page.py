@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 
 from model.assessment import Side
 from model.examples import Example
-from model.report import GOAL, Facts
+from model.report import GOAL, SHOWN_TELLS, Facts
 from model.sources import BASE, CANDIDATE, SIDES
 
 COLOURS = {name: f"C{number}" for number, name in enumerate(SIDES)}
-SHOWN_CONTEXT, SHOWN_TELLS = 4, 5  # turns of a context, examples
+SHOWN_CONTEXT = 4  # turns
 
 _STYLE = """
 :root{color-scheme:light;--line:#d9dce3;--soft:#5a6270}
@@ -34,7 +34,8 @@ th:first-child,td:first-child{text-align:left}thead th{font-weight:600}.this td{
 .said{border:1px solid var(--line);border-radius:.5rem;padding:.5rem .7rem;white-space:pre-wrap;
 overflow-wrap:anywhere}.said b{display:block;font-size:.8rem;color:var(--soft);font-weight:600}
 .context{color:var(--soft);white-space:pre-wrap;overflow-wrap:anywhere}
-.wide{overflow-x:auto}@media(max-width:40rem){.pair{grid-template-columns:1fr}}
+.replies{table-layout:fixed}.replies td,.replies th{text-align:left;overflow-wrap:anywhere}
+summary{cursor:pointer}.wide{overflow-x:auto}@media(max-width:40rem){.pair{grid-template-columns:1fr}}
 """
 
 _METADATA = re.compile("<metadata>.*?</metadata>", re.DOTALL)
@@ -48,17 +49,25 @@ def write(
     rows: Sequence[Example],
     sides: Mapping[str, Side],
     past: Sequence[Facts] = (),
+    nearest: Sequence[str] = (),
 ) -> None:
-    """Write the page, readable for its owner only; `past` are earlier reports, oldest first."""
+    """Write the page, readable for its owner only; `past` are earlier reports, oldest first.
+
+    `nearest` is, for each of the model's replies, what it learned from that is most like it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_suffix(".partial")
     partial.touch(0o600)
-    partial.write_text(page(facts, rows, sides, past), "utf-8")
+    partial.write_text(page(facts, rows, sides, past, nearest), "utf-8")
     os.replace(partial, path)
 
 
 def page(
-    facts: Facts, rows: Sequence[Example], sides: Mapping[str, Side], past: Sequence[Facts]
+    facts: Facts,
+    rows: Sequence[Example],
+    sides: Mapping[str, Side],
+    past: Sequence[Facts] = (),
+    nearest: Sequence[str] = (),
 ) -> str:
     """The whole page."""
     name = html.escape(f"{facts['name']} ({facts['quant']})")
@@ -78,6 +87,7 @@ def page(
         *(_table(title, columns, facts) for title, columns in TABLES.items()),
         _plot(_lengths, rows, sides),
         *_history(facts, past),
+        *_replies(rows, sides[CANDIDATE].texts, nearest),
         f"<p class=soft>{html.escape(_method(facts))}</p>",
     ]
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -108,6 +118,24 @@ def _example(row: Example, reply: str) -> str:
     pair = "".join(f'<div class="said"><b>{who}</b><bdi>{text}</bdi></div>' for who, text in shown)
     before = f'<div class="context"><bdi>{html.escape(context)}</bdi></div>'
     return f'{before}<div class="pair">{pair}</div>'
+
+
+def _replies(rows: Sequence[Example], said: Sequence[str], nearest: Sequence[str]) -> list[str]:
+    """Every reply beside what the model learned from that is most like it."""
+    if not nearest:
+        return []
+    lines = []
+    for row, text, source in zip(rows, said, nearest, strict=True):
+        asked = row.turns[-1].text if row.turns else ""
+        cells = (f"<td><bdi>{html.escape(one)}</bdi></td>" for one in (asked, text, source or "-"))
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    head = "<th>said to it</th><th>its reply</th><th>nearest message that it learned from</th>"
+    return [
+        "<h2>Every reply</h2><details><summary>Is it reciting? Each reply beside the message that "
+        "it learned from and that is most like it</summary>"
+        f'<table class="replies"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></details>"
+    ]
 
 
 def _advice(facts: Facts) -> list[str]:

@@ -1,17 +1,19 @@
 """Step 4: can a machine, or a reader, tell the model's replies from the members'?
 
     python scripts/4_evaluate_personality.py [--env PATH] [--model NAME] [--quant Q4_K_M]
-        [--limit N] [--seed N] [--quick | --blind-test [PAGE] [--form]]
+        [--limit N] [--seed N] [--quick | --tune | --blind-test [PAGE] [--form]]
     python scripts/4_evaluate_personality.py --score KEY RESULT [RESULT ...]
 
 Writes the report (HTML, in the data folder) and its figures (report.json, beside the model), prints
 what matters, and one line of JSON last. Exports the model first if that is still to be done.
-`--quick` measures only how well the model foresees what members said. `--blind-test` writes a page
-on which people judge (send it to them, and keep its key), `--score` reads what they send back. Stop
-it at any time and run it again to go on.
+`--quick` measures only how well the model foresees what members said. `--tune` finds the sampling
+that suits it, on replies that the report does not judge; the bot takes it over with the model.
+`--blind-test` writes a page on which people judge (send it to them, and keep its key), `--score`
+reads what they send back. Stop it at any time and run it again to go on.
 """
 
 import argparse
+import dataclasses
 import itertools
 import json
 import sqlite3
@@ -36,6 +38,7 @@ from model import (
     examples,
     export,
     memorisation,
+    registry,
     runs,
     sources,
     worker,
@@ -49,7 +52,6 @@ from model.runs import Run
 from model.sources import BASE, CANDIDATE, DEPLOYED, MARKOV, OTHERS
 from storage import database
 
-TELLS = 5
 PAIRS, FORM, CHECKS = 50, 100, 5  # items of a blind test
 
 
@@ -61,12 +63,15 @@ def main() -> int:
         settings = config.load(arguments.env, needs_discord=False)
         connection = database.connect(settings.database_path)
         run = runs.find(settings.models_dir, arguments.model)
-        rows, pool = _rows(settings, run, arguments.limit, arguments.seed)
+        rows, pool = _rows(settings, run, arguments)
         exported = export.export(run, settings.models_dir, arguments.quant)
         judging = _Evaluation(settings, connection, run, exported, rows, arguments.seed)
         if arguments.blind_test:
             return judging.blind_test(arguments.blind_test, arguments.form)
-        metrics = judging.quick() if arguments.quick else judging.whole(pool)
+        if arguments.tune:
+            metrics = judging.tune()
+        else:
+            metrics = judging.quick() if arguments.quick else judging.whole(pool)
         exported = export.keep_metrics(exported, metrics)
         database.add_model(connection, export.row(exported))
     except UserError as error:
@@ -78,7 +83,9 @@ def main() -> int:
     return 0
 
 
-def _rows(settings: Config, run: Run, limit: int, seed: int) -> tuple[list[Example], list[Example]]:
+def _rows(
+    settings: Config, run: Run, arguments: argparse.Namespace
+) -> tuple[list[Example], list[Example]]:
     """The held-out rows to measure on, the same at every call, and other replies by members."""
     if examples.data_hash(settings.training_dir) != run.plan.data_hash:
         raise UserError(
@@ -86,7 +93,8 @@ def _rows(settings: Config, run: Run, limit: int, seed: int) -> tuple[list[Examp
             "now may be what it learned from. Train again: python scripts/3_train_model.py"
         )
     held_out = examples.read(settings.training_dir / "valid.jsonl")
-    rows = evaluation.sample(examples.test(held_out), limit, seed)
+    split = examples.development if arguments.tune else examples.test
+    rows = evaluation.sample(split(held_out), arguments.limit, arguments.seed)
     if not rows:
         raise UserError("Nothing is held out to measure on. Fetch more history and prepare again.")
     chosen = set(map(id, rows))
@@ -112,8 +120,9 @@ class _Evaluation:
         self._rows, self._seed = rows, seed
         self.bits: dict[str, Score] = {}
         self.differences: dict[str, tuple[float, float]] = {}
-        usual = database.settings(connection)
-        self._sampling = Sampling(usual.temperature, usual.max_tokens)
+        self._usual = Sampling.of(database.settings(connection))
+        self._tuned = registry.sampling(exported.metrics)
+        self._sampling = dataclasses.replace(self._usual, **self._tuned)
         self._models = {CANDIDATE: exported.path, BASE: settings.models_dir / run.plan.base_gguf}
         deployed = database.deployed_model(connection)
         if deployed and deployed.path != exported.path and deployed.path.exists():
@@ -144,11 +153,38 @@ class _Evaluation:
         }
         if self._run.plan.recipe.canaries:
             metrics["exposure"] = self._exposure()
-        return metrics
+        return {**metrics, "sampling": self._tuned} if self._tuned else metrics
+
+    def tune(self) -> dict[str, Any]:
+        """What is known of the model, with the sampling that makes it hardest to tell apart."""
+        from model import detection, tuning  # scikit-learn: seconds
+
+        members, groups = [row.reply for row in self._rows], examples.conversations(self._rows)
+        detection.require(len(members), len(set(groups)))
+
+        def judge(sampling: Sampling) -> float:
+            said = self._said(CANDIDATE, sampling)
+            try:
+                return tuning.auc(members, said, groups, self._seed)
+            except UserError:
+                return 1.0  # it has nothing to say
+
+        best: dict[str, Any] = {}
+        for trial in tuning.tune(self._usual, judge):
+            print(trial, flush=True)
+            best = trial.tuned if trial.is_best else best
+        print("* the best so far. The bot takes the last of them when this model is deployed.")
+        return {**self._exported.metrics, "sampling": best}
 
     def whole(self, pool: Sequence[Example]) -> dict[str, Any]:
         """Everything: replies of all sides, every figure, the report and its page."""
-        from model import assessment, detection, report, report_page  # scikit-learn: seconds
+        from model import (  # scikit-learn: seconds
+            assessment,
+            copying,
+            detection,
+            report,
+            report_page,
+        )
 
         detection.require(len(self._rows), len(set(examples.conversations(self._rows))))
         metrics = self.quick()
@@ -181,8 +217,10 @@ class _Evaluation:
         ]
         report.keep(self._exported.path.parent, facts, self._exported.quant)
         page = self._settings.data_dir / "reports" / f"{self._exported.path.stem}.html"
-        report_page.write(page, facts, self._rows, found, past)
-        _tell(facts, page)
+        places = copying.nearest(sides[CANDIDATE], known)
+        nearest = [known[place] if place >= 0 else "" for place in places]
+        report_page.write(page, facts, self._rows, found, past, nearest)
+        print(*report.summary(facts), f"The report: {page}", sep="\n")
         told_apart = facts["sides"][CANDIDATE]["detection"]
         judged = {name: told_apart[name] for name in ("auc", "auc_95", "accuracy")}
         return {**metrics, **judged, "match": facts["sides"][CANDIDATE]["match"], **about.seconds}
@@ -193,25 +231,22 @@ class _Evaluation:
             OTHERS: sources.others(self._rows, pool, self._seed),
             MARKOV: sources.markov(self._rows, known, self._seed),
         }
-        kept = self._settings.data_dir / "evaluation"
-        for name, path in self._models.items():
-            sides[name] = sources.bot(
-                path, self._rows, self._sampling, kept, self._load, self._seed, name
-            )
+        for name in self._models:
+            is_running = name == DEPLOYED
+            sides[name] = self._said(name, self._usual if is_running else self._sampling)
         return sides
+
+    def _said(self, name: str, sampling: Sampling) -> list[str]:
+        """What a model says to the contexts."""
+        kept = self._settings.data_dir / "evaluation"
+        path = self._models[name]
+        return sources.bot(path, self._rows, sampling, kept, self._load, self._seed, name)
 
     def blind_test(self, path: Path, is_form: bool) -> int:
         """Write a page for people to judge on."""
         if path.is_dir():
             path = path / f"{self._exported.path.stem}-{time.strftime('%Y%m%d-%H%M')}.html"
-        said = sources.bot(
-            self._exported.path,
-            self._rows,
-            self._sampling,
-            self._settings.data_dir / "evaluation",
-            self._load,
-            self._seed,
-        )
+        said = self._said(CANDIDATE, self._sampling)
         pairs = [(row, text) for row, text in zip(self._rows, said, strict=True) if text]
         shown, rest = pairs[: FORM if is_form else PAIRS], pairs[FORM if is_form else PAIRS :]
         known = [row.reply for row in examples.read(self._settings.training_dir / "train.jsonl")]
@@ -279,19 +314,6 @@ def _show(bits: dict[str, Score], differences: dict[str, tuple[float, float]]) -
         print()
 
 
-def _tell(facts: dict[str, Any], page: Path) -> None:
-    """The report in a few lines."""
-    print(f"{'':<20} {'AUC':>5} {'95 %':>14} {'match':>6}")
-    for name, side in facts["sides"].items():
-        found = side["detection"]
-        low, high = found["auc_95"]
-        print(f"{name:<20} {found['auc']:>5.2f} {low:>6.2f} to {high:.2f} {side['match']:>6.0%}")
-    print(facts["verdict"])
-    for tell in facts["tells"][:TELLS]:
-        print(f"- {tell['tell']}")
-    print(f"The report: {page}")
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -302,6 +324,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=300, help="replies to measure on")
     parser.add_argument("--seed", type=int, default=0, help="for the choice of replies")
     parser.add_argument("--quick", action="store_true", help="no replies and no report")
+    parser.add_argument("--tune", action="store_true", help="find the sampling that suits it")
     parser.add_argument(
         "--blind-test",
         type=Path,

@@ -20,7 +20,9 @@ import contextlib
 import sqlite3
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -99,10 +101,19 @@ def _deploy(
         database.add_model(connection, export.row(exported))
         if before is None or before.name != exported.name:
             database.deploy(connection, exported.name)
+        _adopt(connection, exported.metrics)
     if exported.metrics.get("forced", "") != forced:
         export.keep_metrics(exported, {**exported.metrics, "forced": forced})
     print(f"Deployed {exported.name} ({exported.quant}). The bot takes it at its next start.")
     _warn_of_model_path(settings)
+
+
+def _adopt(connection: sqlite3.Connection, metrics: Mapping[str, Any]) -> None:
+    """Have the bot draw as the model was tuned to; a temperature that was not stays the owner's."""
+    usual, tuned = Sampling(), registry.sampling(metrics)
+    for name in registry.SAMPLED:
+        if name in tuned or name != "temperature":
+            database.change_setting(connection, name, tuned.get(name, getattr(usual, name)))
 
 
 def _concern(connection: sqlite3.Connection, exported: Exported) -> str:
@@ -207,6 +218,7 @@ def _rollback(settings: Config, connection: sqlite3.Connection, although_erased:
     with database.transaction(connection):
         database.rollback(connection)
         now = database.deployed_model(connection)
+        _adopt(connection, now.metrics if now else {})
         if now and not now.path.exists():
             raise UserError(
                 f"The model before, {now.name}, has lost its file {now.path}. {before.name} stays. "

@@ -19,17 +19,23 @@ from storage import schema
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the window and the admin commands may change while the bot runs."""
+    """What may be changed while the bot runs: by the window, the admin commands, or a new model."""
 
     response_rate: float = 0.05
     temperature: float = 0.75
     max_tokens: int = 150
+    top_p: float = 0.9
+    min_p: float = 0.05
+    repeat_penalty: float = 1.1
 
 
 LIMITS = {
     "response_rate": (0.0, 1.0),
     "temperature": (0.0, 1.5),
     "max_tokens": (10, 500),
+    "top_p": (0.05, 1.0),
+    "min_p": (0.0, 0.5),
+    "repeat_penalty": (0.8, 2.0),
 }
 
 

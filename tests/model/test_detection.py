@@ -8,7 +8,7 @@ import pytest
 from bot.config import UserError
 
 pytest.importorskip("sklearn", reason="needs requirements-train.txt")
-from model import detection, stylometry
+from model import detection
 from model.detection import detect
 from tests.model import community
 from tests.model.test_stylometry import GARBAGE
@@ -67,10 +67,8 @@ def test_the_topic_of_one_conversation_is_no_tell(sides: tuple[list[str], list[s
 
 def _named(members: list[str], others: list[str], groups: list[int]) -> list[str]:
     """Descriptions of the tells, without judging the replies."""
-    texts = members + others
-    measures, is_other = stylometry.measure(texts), np.repeat([False, True], len(members))
-    found = detection._tells(texts, measures, is_other, np.arange(len(members)), np.array(groups))
-    return [tell.description for tell in found]
+    test = detection._Test(members, others, groups)
+    return [tell.description for tell in detection._tells(test)]
 
 
 def test_shuffled_sides_are_chance(sides: tuple[list[str], list[str]]) -> None:

@@ -54,6 +54,24 @@ def test_the_report_is_made_shown_and_opens_the_gate(home: Home) -> None:
     assert "Deployed amber" in sentence or "more easily" in home.run("5_deploy_bot").refused()
 
 
+def test_tuned_sampling_is_kept_and_becomes_the_bots(home: Home) -> None:
+    before = home.run("4_evaluate_personality", "--limit", "60", "--tune").succeeded()
+    assert before.count("AUC") > 10
+    tuned = json.loads(before.splitlines()[-1])["sampling"]
+    assert set(tuned) == {"temperature", "top_p", "min_p", "repeat_penalty"}
+
+    figures = home.run("4_evaluate_personality", "--limit", "60").succeeded()
+    assert json.loads(figures.splitlines()[-1])["sampling"] == tuned
+    report = json.loads((home.models / "finetuned/amber/amber.Q4_K_M.report.json").read_text())
+    assert {name: report["sampling"][name] for name in tuned} == tuned
+
+    home.run("5_deploy_bot", "--force").succeeded()
+    connection = database.connect(home.data / "database" / "bot.sqlite3")
+    bots = database.settings(connection)
+    assert {name: getattr(bots, name) for name in tuned} == tuned
+    assert bots.max_tokens == 12
+
+
 def test_too_few_held_out_replies_are_a_sentence(home: Home) -> None:
     assert "50 replies" in home.run("4_evaluate_personality", "--limit", "20").refused()
 
