@@ -14,7 +14,11 @@ APPEARANCES = ("auto", "light", "dark")
 NOTICES = ("all", "errors", "none")
 
 _CHOICES: dict[str, tuple[str, ...]] = {"appearance": APPEARANCES, "notices": NOTICES}
-_LIMITS: dict[str, tuple[Any, Any]] = {"scale": (0, 300), "keep_logs_days": (1, 3650), "keep_raw_days": (0, 3650)}
+_LIMITS: dict[str, tuple[Any, Any]] = {
+    "scale": (0, 300),
+    "keep_logs_days": (1, 3650),
+    "keep_raw_days": (0, 3650),
+}
 
 
 @dataclasses.dataclass(frozen=True)
