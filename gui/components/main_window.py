@@ -1,10 +1,10 @@
-"""The main window: puts the cards together and fills them from one snapshot."""
+"""The main window: puts the pages together and fills them from one snapshot."""
 
 import sys
 import tkinter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bot.config import UserError
 from bot.logs import LogLine
@@ -12,30 +12,44 @@ from data.privacy import STATEMENT
 from gui import desktop, keyboard, theme
 from gui.components import controls
 from gui.components.confirm import Confirm
-from gui.components.log_text import LogText
 from gui.components.logs_window import LogsWindow
-from gui.components.quick_actions import QuickActions
-from gui.components.setup_card import SetupCard
-from gui.components.statistics import Statistics
+from gui.components.overview import Overview
 from gui.components.status_bar import StatusBar
-from gui.components.tuning import Tuning
 from gui.pipeline import Action
 from gui.presenter import Presenter
 from gui.snapshot import Snapshot
 
 TITLE = "Discord Personality Bot"
-LEFT_WIDTH = 350
+OVERVIEW = "Overview"
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
-class MainWindow:
-    """Widgets and nothing else: what they show and do is the presenter's."""
+class Page(Protocol):
+    """A tab of the window, filled only while it is on show."""
 
-    def __init__(self, root: Any, presenter: Presenter, close: Callable[[], None]) -> None:
+    frame: Any
+
+    def show(self, snapshot: Snapshot) -> None: ...
+
+
+class MainWindow:
+    """Widgets and nothing else: what they show and do is the presenter's.
+
+    `pages` are the other tabs by their titles, each made when it is first looked at.
+    """
+
+    def __init__(
+        self,
+        root: Any,
+        presenter: Presenter,
+        close: Callable[[], None],
+        pages: Mapping[str, Callable[[Any], Page]] | None = None,
+    ) -> None:
         self.root, self._presenter = root, presenter
         self.logs: LogsWindow | None = None
         self.confirm: Confirm | None = None
         self._shown: Snapshot | None = None
+        self._makers = pages or {}
         self._dress(close)
         self._build()
         self._place()
@@ -55,32 +69,35 @@ class MainWindow:
         keyboard.watch(self.root)
 
     def _build(self) -> None:
-        presenter = self._presenter
-        self.status = StatusBar(self.root, presenter, self.view_logs, self.open_chat)
-        self.tuning = Tuning(self.root, presenter.change)
-        self.actions = QuickActions(
-            self.root, self.run_step, presenter.cancel_step, self.open_folder
-        )
-        self.statistics = Statistics(self.root)
-        self.setup = SetupCard(self.root)
-        self.log_card = controls.card(self.root)
-        self.log = LogText(self.log_card)
+        self.status = StatusBar(self.root, self._presenter, self.view_logs, self.open_chat)
+        self.overview = Overview(self.root, self._presenter, self.run_step, self.open_folder)
+        self.pages: dict[str, Page] = {OVERVIEW: self.overview}
+        self.tabs = controls.choice(self.root, [OVERVIEW, *self._makers], self.turn_to)
+        for number, title in enumerate((OVERVIEW, *self._makers), start=1):
+            self.root.bind(f"<Control-Key-{number}>", lambda _, title=title: self.turn_to(title))
 
     def _place(self) -> None:
-        self.root.grid_columnconfigure(0, minsize=LEFT_WIDTH)
-        self.root.grid_columnconfigure(1, weight=1)
-        self.root.grid_rowconfigure(3, weight=1)
+        self.root.grid_columnconfigure(0, weight=1)
+        self.root.grid_rowconfigure(2, weight=1)
         gap = theme.GAP
-        self.status.frame.grid(row=0, column=0, columnspan=2, sticky="ew", padx=gap, pady=gap)
-        self.tuning.frame.grid(row=1, column=0, sticky="nsew", padx=(gap, 0))
-        self.statistics.frame.grid(row=1, column=1, sticky="nsew", padx=gap)
-        self.actions.frame.grid(row=2, column=0, rowspan=2, sticky="nsew", padx=(gap, 0), pady=gap)
-        self.log_card.grid(row=2, column=1, rowspan=2, sticky="nsew", padx=gap, pady=gap)
-        self.log_card.grid_columnconfigure(0, weight=1)
-        self.log_card.grid_rowconfigure(1, weight=1)
-        heading = controls.heading(self.log_card, "Log")
-        heading.grid(row=0, column=0, sticky="w", padx=theme.PAD, pady=(12, 6))
-        self.log.frame.grid(row=1, column=0, sticky="nsew", padx=gap, pady=(0, gap))
+        self.status.frame.grid(row=0, column=0, sticky="ew", padx=gap, pady=gap)
+        if self._makers:
+            self.tabs.grid(row=1, column=0, sticky="w", padx=gap, pady=(0, gap))
+        self.turn_to(OVERVIEW)
+
+    def turn_to(self, title: str) -> None:
+        """Bring a page to the front."""
+        if title not in self.pages:
+            self.pages[title] = self._makers[title](self.root)
+        self.tabs.set(title)
+        self.page = self.pages[title]
+        for page in self.pages.values():
+            if page is not self.page:
+                page.frame.grid_remove()
+        gap = theme.GAP
+        self.page.frame.grid(row=2, column=0, sticky="nsew", padx=gap, pady=(0, gap))
+        if self._shown:
+            self.page.show(self._shown)
 
     def show(self, snapshot: Snapshot) -> None:
         """Fill the window, where anything changed."""
@@ -88,20 +105,11 @@ class MainWindow:
             return
         self._shown = snapshot
         self.status.show(snapshot)
-        self.tuning.show(snapshot)
-        self.statistics.show(snapshot)
-        self.actions.show(snapshot)
-        if snapshot.setup:
-            self.setup.show(snapshot.setup)
-            self.setup.frame.grid(row=1, column=1, sticky="nsew", padx=theme.GAP)
-            self.statistics.frame.grid_remove()
-        else:
-            self.setup.frame.grid_remove()
-            self.statistics.frame.grid()
+        self.page.show(snapshot)
 
     def append(self, lines: Sequence[LogLine]) -> None:
         """Add new log lines."""
-        self.log.append(lines)
+        self.overview.append(lines)
         if self.logs:
             self.logs.append(lines)
 

@@ -26,7 +26,7 @@ def open_logs(desk: Desk, lines: list[LogLine]) -> LogsWindow:
 
 
 def test_a_line_is_coloured_by_its_level(desk: Desk) -> None:
-    log = desk.window.log
+    log = desk.window.overview.log
     log.append(LINES)
     for number, line in enumerate(LINES, 1):
         assert line.level in log.text.tag_names(f"{number}.10")
@@ -65,7 +65,7 @@ def test_new_lines_appear_where_they_pass_the_filter(desk: Desk) -> None:
 
 
 def test_the_view_follows_only_from_its_end(desk: Desk) -> None:
-    log = desk.window.log
+    log = desk.window.overview.log
     log.append(many(200))
     desk.root.update()
     assert log.is_at_end
@@ -76,7 +76,7 @@ def test_the_view_follows_only_from_its_end(desk: Desk) -> None:
 
 
 def test_the_end_stays_in_sight_when_the_window_shrinks(desk: Desk) -> None:
-    log = desk.window.log
+    log = desk.window.overview.log
     log.append(many(200))
     desk.root.update()
     before = log.text.winfo_height()
@@ -99,7 +99,7 @@ def test_follow_switched_off_stays_where_it_is(desk: Desk) -> None:
 
 
 def test_the_view_keeps_the_newest_lines(desk: Desk) -> None:
-    log = desk.window.log
+    log = desk.window.overview.log
     log.append(LINES)
     log.append(many(KEEP - 1))
     log.append([LogLine(STAMP, "INFO", "", "the last")])

@@ -40,7 +40,7 @@ def test_running_shows_the_model_the_memory_and_the_log(desk: Desk) -> None:
     facts = desk.window.status._fact_labels
     desk.until(lambda: facts["Memory"].cget("text").endswith("MB"))
     assert facts["Model"].cget("text") == "tiny-model"
-    desk.until(lambda: "hello from the bot" in texts(desk.window.log.text))
+    desk.until(lambda: "hello from the bot" in texts(desk.window.overview.log.text))
 
 
 def test_a_failure_shows_its_sentence_and_leaves_start_on(desk: Desk, session: Session) -> None:
@@ -53,22 +53,22 @@ def test_a_failure_shows_its_sentence_and_leaves_start_on(desk: Desk, session: S
 
 
 def test_a_slider_writes_its_setting(desk: Desk, settings: Callable[[], Settings]) -> None:
-    slider = desk.window.tuning.sliders["response_rate"]
+    slider = desk.window.overview.tuning.sliders["response_rate"]
     canvas = slider._canvas
     canvas.event_generate("<Button-1>", x=canvas.winfo_width() + 9, y=8)
     desk.until(lambda: settings().response_rate == 1.0)
-    assert desk.window.tuning.values["response_rate"].cget("text") == "100 %"
+    assert desk.window.overview.tuning.values["response_rate"].cget("text") == "100 %"
 
 
 def test_a_slider_is_moved_by_the_arrows(desk: Desk, settings: Callable[[], Settings]) -> None:
-    desk.press(desk.window.tuning.sliders["response_rate"], "<Right>")
-    desk.press(desk.window.tuning.sliders["temperature"], "<Left>")
-    desk.press(desk.window.tuning.sliders["max_tokens"], "<End>")
+    desk.press(desk.window.overview.tuning.sliders["response_rate"], "<Right>")
+    desk.press(desk.window.overview.tuning.sliders["temperature"], "<Left>")
+    desk.press(desk.window.overview.tuning.sliders["max_tokens"], "<End>")
     desk.until(lambda: settings() == Settings(0.06, 0.74, 500))
 
 
 def test_a_slider_is_deaf_to_the_mouse_wheel(desk: Desk, settings: Callable[[], Settings]) -> None:
-    for slider in desk.window.tuning.sliders.values():
+    for slider in desk.window.overview.tuning.sliders.values():
         for event in ("<Button-4>", "<Button-5>"):
             slider._canvas.event_generate(event)
         slider._canvas.event_generate("<MouseWheel>", delta=120)
@@ -79,15 +79,15 @@ def test_a_slider_is_deaf_to_the_mouse_wheel(desk: Desk, settings: Callable[[], 
 
 def test_a_slider_follows_a_change_made_elsewhere(desk: Desk, session: Session) -> None:
     database.change_setting(database.connect(session.database_path), "temperature", 0.9)
-    value = desk.window.tuning.values["temperature"]
+    value = desk.window.overview.tuning.values["temperature"]
     desk.until(lambda: value.cget("text") == "0.90")
-    assert desk.window.tuning.sliders["temperature"].get() == pytest.approx(0.9)
+    assert desk.window.overview.tuning.sliders["temperature"].get() == pytest.approx(0.9)
 
 
 def test_every_control_is_reached_by_tab(desk: Desk) -> None:
     window = desk.window
-    wanted = [window.status.start, window.status.logs, *window.tuning.sliders.values()]
-    wanted += [*window.actions.buttons.values(), window.actions.folder]
+    wanted = [window.status.start, window.status.logs, *window.overview.tuning.sliders.values()]
+    wanted += [*window.overview.actions.buttons.values(), window.overview.actions.folder]
     reached, widget = set(), window.status.start._canvas
     for _ in range(40):
         reached.add(str(widget))
@@ -120,7 +120,7 @@ def test_a_step_runs_with_progress_and_only_one_at_a_time(desk: Desk, session: S
         "report(Progress('prepare', 3, 4, 5.0, '3 of 4 files'))\nsys.stdin.read()"
     )
     write_script(session, ACTIONS[1].script, program)
-    actions = desk.window.actions
+    actions = desk.window.overview.actions
     desk.click(actions.buttons["Prepare data"])
     desk.until(lambda: actions.progress.bar.get() == 0.75)
     assert actions.progress.left.cget("text") == "5 s left"
@@ -133,23 +133,23 @@ def test_a_step_runs_with_progress_and_only_one_at_a_time(desk: Desk, session: S
 
 def test_the_first_fetch_asks_before_it_runs(desk: Desk, session: Session) -> None:
     write_script(session, FETCH.script, "import sys; print(*sys.argv[1:])")
-    desk.click(desk.window.actions.buttons[FETCH.text])
+    desk.click(desk.window.overview.actions.buttons[FETCH.text])
     assert desk.window.confirm
     desk.click(desk.window.confirm.no)
     assert desk.presenter.pipeline
     assert not desk.presenter.pipeline.is_running
-    desk.click(desk.window.actions.buttons[FETCH.text])
+    desk.click(desk.window.overview.actions.buttons[FETCH.text])
     desk.click(desk.window.confirm.yes)
-    desk.until(lambda: "--i-have-permission" in texts(desk.window.log.text))
+    desk.until(lambda: "--i-have-permission" in texts(desk.window.overview.log.text))
 
 
 def test_a_later_fetch_does_not_ask_again(desk: Desk, session: Session) -> None:
     database.confirm_permission(database.connect(session.database_path), "yes")
     write_script(session, FETCH.script, "import sys; print('arguments:', *sys.argv[1:])")
-    desk.click(desk.window.actions.buttons[FETCH.text])
+    desk.click(desk.window.overview.actions.buttons[FETCH.text])
     assert desk.window.confirm is None
-    desk.until(lambda: "arguments:" in texts(desk.window.log.text))
-    assert "--i-have-permission" not in texts(desk.window.log.text)
+    desk.until(lambda: "arguments:" in texts(desk.window.overview.log.text))
+    assert "--i-have-permission" not in texts(desk.window.overview.log.text)
 
 
 def test_a_chat_page_has_a_button_that_opens_it(
@@ -176,8 +176,8 @@ def test_a_folder_that_cannot_be_opened_is_said_in_the_log(
         raise UserError(f"Cannot open {path}.")
 
     monkeypatch.setattr(desktop, "open_folder", refuse)
-    desk.click(desk.window.actions.folder)
-    desk.until(lambda: "Cannot open" in texts(desk.window.log.text))
+    desk.click(desk.window.overview.actions.folder)
+    desk.until(lambda: "Cannot open" in texts(desk.window.overview.log.text))
 
 
 def test_a_settings_file_that_is_wrong_leaves_a_window_with_a_retry(
@@ -213,11 +213,11 @@ def test_the_way_to_a_demo_is_shown_step_by_step(
 
     desk_is_done: list[bool] = []
     desk = make_desk(prepare, ("one", "two", "three"))
-    setup = desk.window.setup
+    setup = desk.window.overview.setup
     desk.until(lambda: setup._progress.note.cget("text") == "half")
     assert [one.cget("text")[0] for one in setup.labels] == ["✓", "●", "○"]
     assert setup.frame.winfo_ismapped()
-    assert not desk.window.statistics.frame.winfo_ismapped()
+    assert not desk.window.overview.statistics.frame.winfo_ismapped()
     desk_is_done.append(True)
     desk.until_word("Running")
     assert not setup.frame.winfo_ismapped()
@@ -227,7 +227,7 @@ def test_an_error_in_a_button_is_shown_and_the_window_lives_on(desk: Desk) -> No
     desk.root.report_callback_exception = desk.app.show_error
     desk.window.status.start.configure(command=lambda: 1 / 0)
     desk.click(desk.window.status.start)
-    desk.until(lambda: "ZeroDivisionError" in texts(desk.window.log.text))
+    desk.until(lambda: "ZeroDivisionError" in texts(desk.window.overview.log.text))
     desk.presenter.start()
     desk.until_word("Running")
 
@@ -244,7 +244,7 @@ def test_an_error_in_the_beat_is_shown_once(desk: Desk, monkeypatch: pytest.Monk
         desk.app.beat()
     monkeypatch.setattr(desk.presenter, "tick", real)
     desk.turn()
-    assert texts(desk.window.log.text).count("RuntimeError: stumbled") == 1
+    assert texts(desk.window.overview.log.text).count("RuntimeError: stumbled") == 1
 
 
 def test_closing_the_window_stops_the_bot_and_leaves(
