@@ -41,11 +41,12 @@ def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
     from gui.session import session
     from sandbox.demo import Demo
 
+    folder = config.data_dir(arguments.env)
     try:
         if arguments.demo:
             demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
-            return app.run(demo.prepare, demo.steps)
-        return app.run(lambda report: session(arguments.env))
+            return app.run(demo.prepare, demo.steps, folder=folder)
+        return app.run(lambda report: session(arguments.env), folder=folder)
     except config.UserError as error:
         return config.exit_with(error)
 

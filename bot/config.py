@@ -93,6 +93,13 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
     )
 
 
+def data_dir(env_path: Path | None) -> Path:
+    """Where the data lies, also for settings with which nothing can start yet."""
+    with contextlib.suppress(UserError):
+        return load(env_path, needs_discord=False).data_dir
+    return ROOT / "data_storage"
+
+
 _NAMES = (
     "DISCORD_TOKEN",
     "SERVER_ID",

@@ -1,5 +1,6 @@
 """The window's process: one thread for Tk, one beat that moves everything."""
 
+import dataclasses
 import gc
 import logging
 import signal
@@ -8,13 +9,16 @@ import time
 import tkinter
 import traceback
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 
 import customtkinter as ctk
 
 from bot.config import UserError
-from gui import theme
+from gui import preferences, theme
 from gui.components.main_window import MainWindow
+from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.session import Prepare
 
@@ -23,17 +27,18 @@ log = logging.getLogger(__name__)
 BEAT_MS = 100
 CLOSE_SECONDS = 3.5
 COLLECT_SECONDS = 5.0
+SMALLEST, LARGEST = 75, 250  # percent
+_ZOOM = {("plus", "equal", "KP_Add"): 25, ("minus", "KP_Subtract"): -25, ("0", "KP_0"): 0}
 
 
-def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = None) -> int:
+def run(prepare: Prepare, steps: Sequence[str] = (), *, folder: Path) -> int:
     """Show the window until it is closed; gives back the exit code.
 
     `prepare(report)` makes the `Session`, in a thread, while the window shows `steps` and what is
-    reported; its `UserError` is shown with a Retry button. `appearance` is "light" or
-    "dark", None for the system's. Raises `UserError` where there is no display.
+    reported; its `UserError` is shown with a Retry button. `folder` is where the preferences are
+    kept. Raises `UserError` where there is no display.
     """
     gc.disable()  # a font that another thread finds to be garbage would call Tk from there
-    theme.fix(appearance)
     try:
         root = ctk.CTk(className="DiscordPersonalityBot")
     except tkinter.TclError as error:
@@ -41,7 +46,7 @@ def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = No
             f"No window can be opened ({error}). On a computer without a screen run: "
             "python3 launcher.py --headless"
         ) from None
-    app = App(root, Presenter(prepare, steps))
+    app = App(root, Presenter(prepare, steps), folder)
     signal.signal(signal.SIGTERM, lambda *_: app.close())
     app.beat()
     root.mainloop()
@@ -51,15 +56,29 @@ def run(prepare: Prepare, steps: Sequence[str] = (), appearance: str | None = No
 class App:
     """Ties the presenter to the window, ten times a second."""
 
-    def __init__(self, root: ctk.CTk, presenter: Presenter) -> None:
-        self.root, self.presenter = root, presenter
-        theme.fix_scale(root)
+    def __init__(self, root: ctk.CTk, presenter: Presenter, folder: Path) -> None:
+        self.root, self.presenter, self._folder = root, presenter, folder
+        self.preferences = preferences.read(folder)
+        self._dress()
         self.window = MainWindow(root, presenter, self.close)
+        for keys, step in _ZOOM.items():
+            for key in keys:
+                root.bind(f"<Control-{key}>", partial(self._zoom, step))
         self.is_over = False
         self._close_by: float | None = None
         self._last_error = ""
         self._collect_at = 0.0
         root.report_callback_exception = self.show_error
+
+    def prefer(self, chosen: Preferences) -> None:
+        """Keep other preferences, and follow them at once."""
+        before, self.preferences = self.preferences, chosen
+        if (before.appearance, before.scale) != (chosen.appearance, chosen.scale):
+            self._dress()
+        try:
+            preferences.write(self._folder, chosen)
+        except OSError as error:
+            self.presenter.say("ERROR", f"Cannot keep the preferences: {error}")
 
     def beat(self) -> None:
         """Move everything once, and come back."""
@@ -103,6 +122,16 @@ class App:
             self._last_error = text
             log.error("the window stumbled\n%s", text)
             self.presenter.say("ERROR", f"the window stumbled\n{text}")
+
+    def _dress(self) -> None:
+        theme.fix(self.preferences.appearance)
+        theme.fix_scale(self.root, self.preferences.scale)
+
+    def _zoom(self, step: int, _: object) -> None:
+        """Make everything larger or smaller by a step; by 0: as the screen asks for."""
+        percent = self.preferences.scale or theme.screen_percent(self.root)
+        scale = min(LARGEST, max(SMALLEST, percent + step)) if step else 0
+        self.prefer(dataclasses.replace(self.preferences, scale=scale))
 
     def _leave(self) -> None:
         self.is_over = True

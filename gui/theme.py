@@ -49,22 +49,32 @@ RADIUS = 10
 _MONOSPACE = ("Cascadia Mono", "Consolas", "SF Mono", "Menlo", "Ubuntu Mono", "DejaVu Sans Mono")
 
 
-def fix(appearance: str | None) -> None:
-    """Choose "light" or "dark" once, by the system's taste where none is given.
+def fix(appearance: str) -> None:
+    """Choose "light" or "dark", or for "auto" once what the system prefers.
 
     Never CustomTkinter's "system" mode: it asks the system thirty times a second.
     """
-    chosen = appearance or ("dark" if darkdetect.isDark() else "light")
-    ctk.set_appearance_mode(chosen)
+    if appearance == "auto":
+        appearance = "dark" if darkdetect.isDark() else "light"
+    ctk.set_appearance_mode(appearance)
 
 
-def fix_scale(root: Any) -> None:
-    """Follow the screen's dots per inch on Linux, where CustomTkinter does not."""
-    if sys.platform != "linux":
-        return
-    scale = round(4 * root.winfo_fpixels("1i") / 96) / 4
-    ctk.set_widget_scaling(min(3.0, max(1.0, scale)))
-    ctk.set_window_scaling(min(3.0, max(1.0, scale)))
+def fix_scale(root: Any, percent: int = 0) -> None:
+    """Make everything so large; 0: as the screen asks for.
+
+    CustomTkinter follows the screen by itself everywhere but on Linux.
+    """
+    scale = (percent or screen_percent(root)) / 100
+    if not percent and sys.platform != "linux":
+        scale = 1.0  # on top of what CustomTkinter does
+    ctk.set_widget_scaling(scale)
+    ctk.set_window_scaling(scale)
+
+
+def screen_percent(root: Any) -> int:
+    """What the screen's dots per inch ask for, from 100 to 300, in steps of 25."""
+    percent: int = 25 * round(4 * root.winfo_fpixels("1i") / 96)
+    return min(300, max(100, percent))
 
 
 def font(size: int = 13, weight: str = "normal") -> Any:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from bot_controller import BotController, heartbeats
+from gui import preferences
+from gui.preferences import Preferences
 from gui.session import Prepare, Session
 from storage import database
 
@@ -50,12 +52,14 @@ def tk_root() -> Iterator[Any]:
 class Desk:
     """The window at work; every error inside Tk fails the test."""
 
-    def __init__(self, root: Any, prepare: Prepare, steps: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, root: Any, folder: Path, prepare: Prepare, steps: tuple[str, ...] = ()
+    ) -> None:
         from gui.app import App
         from gui.presenter import Presenter
 
         self.errors: list[BaseException] = []
-        self.app = App(root, Presenter(prepare, steps))
+        self.app = App(root, Presenter(prepare, steps), folder)
         self.root, self.window = root, self.app.window
         self.presenter = self.app.presenter
         root.report_callback_exception = lambda kind, error, trace: self.errors.append(error)
@@ -128,11 +132,12 @@ def session(tmp_path: Path) -> Session:
 
 
 @pytest.fixture
-def make_desk(tk_root: Any) -> Iterator[Callable[..., Desk]]:
+def make_desk(tk_root: Any, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     desks: list[Desk] = []
 
     def make(prepare: Prepare, steps: tuple[str, ...] = ()) -> Desk:
-        desks.append(Desk(tk_root, prepare, steps))
+        preferences.write(tmp_path, Preferences(appearance="light"))
+        desks.append(Desk(tk_root, tmp_path, prepare, steps))
         return desks[-1]
 
     yield make

@@ -1,16 +1,20 @@
 """The window's process as a whole."""
 
+import dataclasses
 import signal
 import sys
 import time
 from pathlib import Path
 
+import customtkinter as ctk
 import pytest
 
 from bot.config import ROOT
 from bot.logs import LogLine
 from child_process import Child, Output
-from tests.gui.conftest import BOT
+from gui import preferences
+from gui.session import Session
+from tests.gui.conftest import BOT, Desk, texts
 
 WINDOW = f"""
 import gc, sys
@@ -18,7 +22,8 @@ from pathlib import Path
 from bot.config import UserError
 from bot.logs import LogLine
 from bot_controller import BotController, heartbeats
-from gui import app
+from gui import app, preferences
+from gui.preferences import Preferences
 from gui.session import Session
 
 folder = Path(sys.argv[1])
@@ -34,7 +39,8 @@ def prepare(report):
                    close=lambda: print("closed", gc.isenabled(), flush=True))
 
 try:
-    sys.exit(app.run(prepare, appearance="dark"))
+    preferences.write(folder, Preferences(appearance="dark"))
+    sys.exit(app.run(prepare, folder=folder))
 except UserError as error:
     sys.exit(str(error))
 """
@@ -75,3 +81,39 @@ def test_the_window_imports_nothing_heavy() -> None:
     program = f"import sys, gui.app; print([name for name in {heavy} if name in sys.modules])"
     child = Child([sys.executable, "-c", program], Output(), ROOT)
     assert wait(child) == ["[]"]
+
+
+def test_everything_grows_and_shrinks_by_key_and_stays_so(desk: Desk, session: Session) -> None:
+    def height() -> int:
+        desk.root.update()
+        return int(desk.window.status.start.winfo_height())
+
+    usual = height()
+    desk.press(desk.root, "<Control-plus>")
+    assert height() > usual
+    assert preferences.read(session.data_dir).scale == 125
+    desk.press(desk.root, "<Control-minus>")
+    assert height() == usual
+    desk.press(desk.root, "<Control-minus>")
+    desk.press(desk.root, "<Control-0>")
+    assert height() == usual
+    assert preferences.read(session.data_dir).scale == 0
+
+
+def test_another_appearance_is_kept(desk: Desk, session: Session) -> None:
+    desk.app.prefer(dataclasses.replace(desk.app.preferences, appearance="dark"))
+    assert ctk.get_appearance_mode() == "Dark"
+    assert preferences.read(session.data_dir).appearance == "dark"
+    desk.app.prefer(dataclasses.replace(desk.app.preferences, appearance="light"))
+
+
+def test_preferences_that_cannot_be_kept_are_said_and_followed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(preferences, "write", fail)
+    desk.app.prefer(dataclasses.replace(desk.app.preferences, scale=100, sounds=True))
+    desk.until(lambda: "No space left" in texts(desk.window.overview.log.text))
+    assert desk.app.preferences.sounds
