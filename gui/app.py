@@ -25,6 +25,7 @@ from gui.session import Prepare
 log = logging.getLogger(__name__)
 
 BEAT_MS = 100
+FIRST_BEAT_MS = 20  # until there is something to show
 CLOSE_SECONDS = 3.5
 COLLECT_SECONDS = 5.0
 SMALLEST, LARGEST = 75, 250  # percent
@@ -88,7 +89,7 @@ class App:
             self.show_error(*sys.exc_info())
         finally:
             if not self.is_over:
-                self.root.after(BEAT_MS, self.beat)
+                self.root.after(BEAT_MS if self.presenter.session else FIRST_BEAT_MS, self.beat)
 
     def step(self, now: float) -> None:
         """One beat, at `now` in seconds since 1970."""

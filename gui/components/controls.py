@@ -7,6 +7,7 @@ import customtkinter as ctk
 
 from gui import keyboard, theme
 from gui.theme import Pair
+from gui.words import translate
 
 _LOOKS: dict[str, tuple[Pair, Pair, Pair]] = {
     "main": (theme.ACCENT, theme.ACCENT_HOVER, theme.ON_ACCENT),
@@ -36,7 +37,8 @@ def label(
 ) -> Any:
     """A line of text."""
     font = theme.font(size, weight)
-    return ctk.CTkLabel(parent, text=text, font=font, text_color=color, anchor="w", height=size + 7)
+    words, height = translate(text), size + 7
+    return ctk.CTkLabel(parent, text=words, font=font, text_color=color, anchor="w", height=height)
 
 
 def heading(parent: Any, text: str) -> Any:
@@ -51,7 +53,7 @@ def button(
     color, hover, text_color = _LOOKS[look]
     made = ctk.CTkButton(
         parent,
-        text=text,
+        text=translate(text),
         command=command,
         width=width,
         height=32,
@@ -73,7 +75,7 @@ def entry(parent: Any, hint: str) -> Any:
     """A field for a line of text, with a hint while it is empty."""
     return ctk.CTkEntry(
         parent,
-        placeholder_text=hint,
+        placeholder_text=translate(hint),
         width=220,
         height=32,
         border_width=1,
@@ -111,7 +113,7 @@ def switch(parent: Any, text: str, turned: Callable[[], object]) -> Any:
     """An on-off switch that the keyboard can reach."""
     made = ctk.CTkSwitch(
         parent,
-        text=text,
+        text=translate(text),
         command=turned,
         font=theme.font(),
         fg_color=theme.TRACK,
@@ -136,7 +138,8 @@ def enable(widget: Any, is_enabled: bool) -> None:
 
 def set_text(widget: Any, text: str, color: Pair | None = None) -> None:
     """Change a text (and its colour) where it differs: redrawing is what costs."""
-    if widget.cget("text") != text:
-        widget.configure(text=text)
+    words = translate(text)
+    if widget.cget("text") != words:
+        widget.configure(text=words)
     if color and widget.cget("text_color") != color:
         widget.configure(text_color=color)
