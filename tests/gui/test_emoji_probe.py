@@ -28,7 +28,7 @@ def _verdict() -> Iterator[None]:
     ("text", "plain"),
     [
         ("", ""),
-        ("● Läuft, 漢字 ✗ no emoji: 1 # *", "● Läuft – 漢字 :ballot x: no emoji: 1 # *"),
+        ("● Läuft, 漢字 ✗ no emoji: 1 # *", "● Läuft, 漢字 :ballot x: no emoji: 1 # *"),
         ("ok 😀!", "ok :grinning face:!"),
         ("👩‍💻👍🏽", ":woman::personal computer::thumbs up sign:"),
         ("1️⃣ ❤️", "1 :heavy black heart:"),
