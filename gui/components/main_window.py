@@ -14,6 +14,7 @@ from gui.components import controls
 from gui.components.confirm import Confirm
 from gui.components.logs_window import LogsWindow
 from gui.components.overview import Overview
+from gui.components.shortcuts_window import ShortcutsWindow
 from gui.components.status_bar import StatusBar
 from gui.pipeline import Action
 from gui.presenter import Presenter
@@ -48,6 +49,7 @@ class MainWindow:
         self.root, self._presenter = root, presenter
         self.logs: LogsWindow | None = None
         self.confirm: Confirm | None = None
+        self.shortcuts: ShortcutsWindow | None = None
         self._shown: Snapshot | None = None
         self._makers = pages or {}
         self._dress(close)
@@ -60,8 +62,13 @@ class MainWindow:
         self.root.geometry("1080x760")
         self.root.minsize(900, 640)
         self.root.protocol("WM_DELETE_WINDOW", close)
-        for key in ("<Control-q>", "<Control-Q>"):
-            self.root.bind(key, lambda _: close())
+        for keys, action in {
+            ("<Control-q>", "<Control-Q>"): close,
+            ("<Control-l>", "<Control-L>"): self.view_logs,
+            ("<F1>",): self.view_shortcuts,
+        }.items():
+            for key in keys:
+                self.root.bind(key, lambda _, action=action: action())
         self._icon = tkinter.PhotoImage(master=self.root, file=_ASSETS / "icon.png")
         self.root.iconphoto(True, self._icon)
         if sys.platform == "win32":  # else CustomTkinter puts its own there
@@ -118,6 +125,12 @@ class MainWindow:
         if self.logs is None:
             self.logs = LogsWindow(self.root, self._presenter.log)
         self.logs.raise_()
+
+    def view_shortcuts(self) -> None:
+        """Show what the keyboard can do."""
+        if self.shortcuts is None:
+            self.shortcuts = ShortcutsWindow(self.root)
+        self.shortcuts.raise_()
 
     def run_step(self, action: Action) -> None:
         """Run a step, after the question that comes before the first fetch."""

@@ -274,3 +274,12 @@ def write_script(session: Session, name: str, program: str) -> None:
     root = Path(__file__).resolve().parents[2]
     text = f"import sys; sys.path.insert(0, {str(root)!r})\n{program}"
     (session.scripts / name).write_text(text, encoding="utf-8")
+
+
+def test_a_key_lists_the_keys(desk: Desk) -> None:
+    desk.press(desk.root, "<F1>")
+    assert desk.window.shortcuts and desk.window.shortcuts.window.winfo_viewable()
+    desk.press(desk.window.shortcuts.window, "<Escape>")
+    assert not desk.window.shortcuts.window.winfo_viewable()
+    desk.press(desk.root, "<Control-l>")
+    assert desk.window.logs and desk.window.logs.window.winfo_viewable()
