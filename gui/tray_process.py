@@ -17,6 +17,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +69,12 @@ class Tray:
 
     def begin(self, icon: Any) -> None:
         """What pystray calls, in a thread, once its loop runs."""
-        icon.visible = True
-        say("hello", menu=bool(icon.HAS_MENU))
+
+        def appear() -> None:
+            icon.visible = True
+            say("hello", menu=bool(icon.HAS_MENU))
+
+        on_main_thread(appear)
 
     def obey(self, line: str) -> None:
         """Take one line from the launcher; what is not understood changes nothing."""
@@ -83,7 +89,8 @@ class Tray:
             self._labels.update({a: str(labels[a]) for a in ACTIONS if a in labels})
         if isinstance(can, list):
             self._can = frozenset(action for action in ACTIONS if action in can)
-        self._show(str(wanted.get("state", self._state)), str(wanted.get("tooltip", "")))
+        state, tooltip = str(wanted.get("state", self._state)), str(wanted.get("tooltip", ""))
+        on_main_thread(partial(self._show, state, tooltip))
 
     def _show(self, state: str, tooltip: str) -> None:
         if state != self._state:
@@ -133,7 +140,7 @@ class Helper:
         end.daemon = True
         end.start()
         if self._tray:
-            self._tray.icon.stop()
+            on_main_thread(self._tray.icon.stop)
         else:
             os._exit(0)
 
@@ -144,8 +151,19 @@ def say(event: str, **facts: object) -> None:
         print(json.dumps({"event": event, **facts}), flush=True)
 
 
+def on_main_thread(work: Callable[[], object]) -> None:
+    """Where pystray does not see to it itself: AppKit ends a process that draws elsewhere."""
+    if sys.platform == "darwin":
+        importlib.import_module("PyObjCTools.AppHelper").callAfter(work)
+    else:
+        work()
+
+
 def load() -> Any:
     """pystray, with the first of its backends that works here. Raises `ImportError`."""
+    if sys.platform == "darwin":
+        application = importlib.import_module("AppKit").NSApplication.sharedApplication()
+        application.setActivationPolicy_(1)  # an accessory: no icon in the Dock
     if sys.platform in ("win32", "darwin") or "PYSTRAY_BACKEND" in os.environ:
         return importlib.import_module("pystray")
     sys.path += _system_packages()

@@ -50,13 +50,13 @@ def view(snapshot: Snapshot, is_window_shown: bool) -> TrayView:
     may = {TOGGLE: True, START: snapshot.can_start, STOP: snapshot.can_stop, QUIT: True}
     labels = (
         (TOGGLE, "Hide window" if is_window_shown else "Show window"),
-        (START, f"{snapshot.start_text} bot" if snapshot.start_text == "Start" else "Retry"),
+        (START, "Start bot" if snapshot.start_text == "Start" else snapshot.start_text),
         (STOP, "Stop bot"),
         (QUIT, "Quit"),
     )
     return TrayView(
         _STATES[snapshot.tone],
-        "\n".join([f"Personality bot: {snapshot.word}", *figures])[:120],
+        "\n".join([f"Personality bot: {snapshot.word}", *figures]),
         labels,
         tuple(choice for choice in CHOICES if may[choice]),
     )

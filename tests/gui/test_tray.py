@@ -6,17 +6,18 @@ as there is no desktop with a tray here; all else (processes, pipes, lines) is r
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from bot.config import ROOT
+from gui import tray_process
 from gui.components import system_tray
 from gui.components.system_tray import SystemTray, TrayView
 from gui.snapshot import Snapshot
@@ -268,7 +269,7 @@ def test_it_ends_when_the_launcher_is_killed(desktop: Desktop, pystray: str) -> 
     launcher = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert launcher.stdout
     tray = psutil.Process(int(launcher.stdout.readline()))
-    launcher.send_signal(signal.SIGKILL)
+    launcher.kill()
     launcher.communicate()
     psutil.wait_procs([tray], timeout=5)
     assert not tray.is_running() or tray.status() == psutil.STATUS_ZOMBIE
@@ -287,3 +288,18 @@ def test_the_icon_s_view_follows_the_window() -> None:
     assert dict(view.labels)["toggle"] == "Hide window"
     hidden = system_tray.view(Snapshot("Failed", "bad", can_start=True), is_window_shown=False)
     assert hidden.state == "error" and dict(hidden.labels)["toggle"] == "Show window"
+
+
+def test_on_macos_only_the_main_thread_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    later: list[object] = []
+    helper = SimpleNamespace(callAfter=later.append)
+    monkeypatch.setitem(sys.modules, "PyObjCTools.AppHelper", helper)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    tray_process.on_main_thread(lambda: pytest.fail("drawn at once"))
+    assert len(later) == 1
+
+
+@pytest.mark.parametrize("size", [16, 22, 64, 256])
+def test_every_state_looks_different_at_every_size(size: int) -> None:
+    images = {tray_process.draw(state, size).tobytes() for state in (*tray_process.COLORS, "odd")}
+    assert len(images) == len(tray_process.COLORS)  # an odd state looks stopped
