@@ -1,12 +1,11 @@
 """Child processes: one with everything it starts, and one step of the pipeline.
 
-A child is asked to finish by closing its stdin, which also happens by itself should this process
-die. Its output is always being read, into a buffer that forgets the oldest lines first.
+A child is asked to finish by closing its stdin, and is tethered: should this process die, it dies
+too. Its output is always being read, into a buffer that forgets the oldest lines first.
 """
 
 import atexit
 import contextlib
-import dataclasses
 import os
 import signal
 import subprocess
@@ -22,12 +21,15 @@ from typing import IO, Any
 
 import psutil
 
+from bot import tether
 from bot.config import ROOT
-from bot.logs import LogLine, Progress, parse
+from bot.logs import PROGRESS, LogLine, Progress, parse
 
 BUFFER_LINES = 5000
 LINE_BYTES = 16_384
+CHUNK_BYTES = 65_536
 CANCEL_SECONDS = 10.0
+ERROR = "error: "  # what `config.exit_with` prints
 
 
 class Output:
@@ -38,7 +40,8 @@ class Output:
 
     def __init__(self, keep: int = BUFFER_LINES) -> None:
         self.dropped = 0
-        self._lines: deque[LogLine] = deque(maxlen=keep)
+        self._keep = keep
+        self._lines: deque[LogLine | bytes] = deque(maxlen=keep)
         self._progress: Progress | None = None
         self._lock = threading.Lock()
 
@@ -48,18 +51,22 @@ class Output:
             if isinstance(event, Progress):
                 self._progress = event
                 return
-            self.dropped += len(self._lines) == self._lines.maxlen
-            self._lines.append(event)
+        self.feed([event])
+
+    def feed(self, lines: Sequence[LogLine | bytes]) -> None:
+        """Add lines; raw ones are parsed when they are taken, which most of a flood never is."""
+        with self._lock:
+            self.dropped += max(0, len(self._lines) + len(lines) - self._keep)
+            self._lines.extend(lines)
 
     def take(self, limit: int = 500) -> list[LogLine | Progress]:
         """Remove and give back up to `limit` lines, oldest first, and then a new progress."""
         with self._lock:
             count = min(limit, len(self._lines))
-            events: list[LogLine | Progress] = [self._lines.popleft() for _ in range(count)]
-            if self._progress is not None:
-                events.append(self._progress)
-            self._progress = None
-        return events
+            lines = [self._lines.popleft() for _ in range(count)]
+            progress, self._progress = self._progress, None
+        events = [_event(line) if isinstance(line, bytes) else line for line in lines]
+        return [*events, progress] if progress else events
 
     def say(self, level: str, text: str, now: float) -> None:
         """Add a line of our own."""
@@ -67,13 +74,16 @@ class Output:
 
 
 class Child:
-    """One running process and everything it starts. Raises `OSError` if it cannot be started."""
+    """One running process and everything it starts. Raises `OSError` if it cannot be started.
+
+    To be made in a thread that outlives it (`bot/tether.py` says why).
+    """
 
     def __init__(self, command: Sequence[str], output: Output, cwd: Path = ROOT) -> None:
         self.output = output
         self.last_error = ""
         self._process = subprocess.Popen(
-            command,
+            tether.command(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -81,6 +91,7 @@ class Child:
             env={**os.environ, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"},
             **_apart(),
         )
+        tether.bind(self.pid)
         self._family: dict[int, psutil.Process] = {}
         with contextlib.suppress(psutil.Error):  # it may be over already
             self._family[self.pid] = psutil.Process(self.pid)
@@ -145,15 +156,14 @@ class Child:
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as stream:
-            for text in _lines(stream):
-                event = parse(text)
-                self.output.put(self._complete(event) if isinstance(event, LogLine) else event)
-
-    def _complete(self, line: LogLine) -> LogLine:
-        if line.text.startswith("error: "):
-            self.last_error = line.text.removeprefix("error: ")
-            line = dataclasses.replace(line, level="ERROR")
-        return line if line.time else dataclasses.replace(line, time=_stamp(time.time()))
+            for lines in _batches(stream):
+                if progress := [line for line in lines if line.startswith(_PROGRESS)]:
+                    self.output.put(_event(progress[-1]))
+                if errors := [line for line in lines if line.startswith(_ERROR)]:
+                    self.last_error = (
+                        errors[-1].decode("utf-8", "replace").strip().removeprefix(ERROR)
+                    )
+                self.output.feed([line for line in lines if not line.startswith(_PROGRESS)])
 
 
 class Step:
@@ -206,6 +216,8 @@ def run_step(
         step.child.clear_up()
 
 
+_PROGRESS, _ERROR = PROGRESS.encode(), ERROR.encode()
+
 _children: weakref.WeakSet[Child] = weakref.WeakSet()
 
 
@@ -225,12 +237,23 @@ def _apart() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def _lines(stream: IO[bytes]) -> Iterator[str]:
-    """Every line that has an end; what exceeds `LINE_BYTES` is read and thrown away."""
-    while line := stream.readline(LINE_BYTES):
-        yield line.decode("utf-8", errors="replace")
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(LINE_BYTES)
+def _batches(stream: IO[bytes]) -> Iterator[list[bytes]]:
+    """Whole lines, as many as have come; what exceeds `LINE_BYTES` is thrown away."""
+    rest = b""
+    while chunk := os.read(stream.fileno(), CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        rest = rest[:LINE_BYTES]
+        yield [line[:LINE_BYTES] for line in lines]
+    if rest:
+        yield [rest]
+
+
+def _event(raw: bytes) -> LogLine | Progress:
+    event = parse(raw.decode("utf-8", errors="replace"))
+    if isinstance(event, Progress):
+        return event
+    level = "ERROR" if raw.startswith(_ERROR) else event.level
+    return LogLine(event.time or _stamp(time.time()), level, event.source, event.text)
 
 
 def _stamp(seconds: float) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 LINE_LIMIT = 2000
-_PROGRESS = "@progress "
+PROGRESS = "@progress "
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ([A-Z]{4,8}) (\S+) (.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
 _TOKEN = re.compile(r"(?<![\w-])[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
@@ -75,8 +75,8 @@ def redact(text: str) -> str:
 def parse(line: str) -> LogLine | Progress:
     """Read one line of a child's output. Garbage becomes an INFO entry, never an error."""
     line = line.rstrip("\r\n")
-    if line.startswith(_PROGRESS):
-        progress = _parse_progress(line[len(_PROGRESS) :])
+    if line.startswith(PROGRESS):
+        progress = _parse_progress(line[len(PROGRESS) :])
         if progress:
             return progress
     if match := _LINE.fullmatch(line[: LINE_LIMIT + 200]):
@@ -90,7 +90,7 @@ def report(progress: Progress) -> None:
     if sys.stdout.isatty():
         _draw(progress)
     else:
-        print(_PROGRESS + json.dumps(dataclasses.asdict(progress)), flush=True)
+        print(PROGRESS + json.dumps(dataclasses.asdict(progress)), flush=True)
 
 
 def track(step: str, items: Iterable[T], total: int, every_seconds: float = 0.25) -> Iterator[T]:

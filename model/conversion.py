@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from bot import logs
+from bot import logs, tether
 from bot.config import UserError
 from model import catalog
 
@@ -62,7 +62,7 @@ def convert(weights: Path, target: Path, models_dir: Path) -> None:
     try:
         command = [sys.executable, str(converter), str(weights.resolve()), "--outtype", "f16"]
         done = subprocess.run(
-            [*command, "--outfile", str(partial.resolve())],
+            tether.command([*command, "--outfile", str(partial.resolve())]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bot import tether
 from bot.config import ROOT, UserError
 from model.prompts import Prompt
 from storage.database import Settings
@@ -84,14 +85,16 @@ class Engine:
         async with self._starting:
             if self._process and self._process.returncode is None:
                 return
+            worker = [sys.executable, "-m", "model.worker", *self._arguments]
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "model.worker", *self._arguments),
+                *tether.command(worker),
                 cwd=ROOT,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=1 << 24,
                 creationflags=_WORKER_FLAGS,
             )
+            tether.bind(process.pid)
             assert process.stdout
             ready = _message(await process.stdout.readline())
             if "ready" not in ready:
