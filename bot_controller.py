@@ -1,8 +1,6 @@
 """The supervisor: keeps the bot's process running while it is wanted."""
 
 import enum
-import json
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -10,6 +8,8 @@ from pathlib import Path
 
 from bot.config import NEEDS_A_PERSON, RESTART_ME, ROOT, UserError
 from child_process import Child, Output
+from memory_watch import MemoryWatch, Verdict
+from start_budget import STARTS_A_DAY, StartBudget
 from storage import database
 from storage.database import Heartbeat
 
@@ -19,8 +19,6 @@ AWAY_SECONDS = 5.0
 STOP_SECONDS = 3.0
 HEALTHY_SECONDS = 60.0
 LONGEST_DELAY_SECONDS = 300.0
-SPAWNS_A_DAY = 50
-DAY_SECONDS = 86_400.0
 
 
 class State(enum.Enum):
@@ -38,7 +36,8 @@ class BotController:
     """Keeps the bot running while it is wanted. Call `tick` a few times a second, in one thread.
 
     The buttons only say what is wanted, so that any number of clicks in any order is harmless;
-    `tick` makes it so. `reason` is a sentence about BACKOFF and FAILED, "" in other states.
+    `tick` makes it so. `reason` is a sentence about BACKOFF, FAILED, and a memory that is too
+    full; otherwise "".
     """
 
     def __init__(
@@ -47,6 +46,7 @@ class BotController:
         *,
         read_heartbeat: Callable[[], Heartbeat | None],
         spawns_path: Path,
+        memory: MemoryWatch | None = None,
         cwd: Path = ROOT,
     ) -> None:
         self.state = State.STOPPED
@@ -57,7 +57,8 @@ class BotController:
         self.running_since: float | None = None
         self._command, self._cwd = command, cwd
         self._read_heartbeat = read_heartbeat
-        self._spawns_path = spawns_path
+        self._budget = StartBudget(spawns_path)
+        self._memory = memory or MemoryWatch()
         self._is_wanted = self._is_restart = False
         self._failures = 0
         self._accusation = ""
@@ -134,6 +135,20 @@ class BotController:
             self.running_since = now
         if self.running_since is not None and now - self.running_since >= HEALTHY_SECONDS:
             self._failures = 0
+        if self.state is State.RUNNING:
+            self._weigh(heartbeat.memory_mb, now)
+
+    def _weigh(self, memory_mb: float, now: float) -> None:
+        was_fine, verdict = not self.reason, self._memory.look(memory_mb, now)
+        limit = self._memory.limit_mb
+        figures = f"The bot takes {memory_mb:,.0f} MB of memory; its limit is {limit:,.0f} MB."
+        self.reason = "" if verdict is Verdict.FINE else figures
+        if verdict is Verdict.HIGH and was_fine:
+            self.output.say("WARNING", figures, now)
+        # RUNNING -> STOPPING -> STARTING: its memory stays too full, and nobody is talking to it
+        if verdict is Verdict.RESTART:
+            self.output.say("WARNING", f"{figures} It is restarted.", now)
+            self._is_restart = True
 
     def _ended(self, child: Child, code: int, now: float) -> None:
         child.clear_up()
@@ -166,20 +181,21 @@ class BotController:
         self.output.say("WARNING", self.reason, now)
 
     def _spawn(self, now: float) -> None:
-        spawns = self._spawns(now)
-        if len(spawns) >= SPAWNS_A_DAY:
-            self._retry_at = min(spawns) + DAY_SECONDS
-            self._enter(State.BACKOFF, _too_many(self._retry_at))
+        free_at = self._budget.free_at(now)
+        if free_at > now:
+            self._retry_at = free_at
+            self._enter(State.BACKOFF, _too_many(free_at))
             return
         self.heartbeat = self._read_heartbeat()  # what is there now is not the new child's
         try:
-            _write(self._spawns_path, json.dumps([*spawns, now]))
+            self._budget.spend(now)
             self.child = Child(self._command, self.output, self._cwd)
         except OSError as error:
             reason = f"The bot cannot be started: {error}. Check that file and its folder."
             self._enter(State.FAILED, reason)
             self.output.say("ERROR", reason, now)
             return
+        self._memory.begin()
         self._heard_at = now
         self._enter(State.STARTING)
 
@@ -195,15 +211,12 @@ class BotController:
         """When the computer slept or its clock was set, silence is nobody's fault."""
         if not 0 <= now - self._ticked_at <= AWAY_SECONDS:
             self._heard_at = now
+        # the clock was set back: what was to happen soon still does
+        self._deadline = min(self._deadline, now + STOP_SECONDS)
+        if self._ticked_at > now:
+            self._retry_at = min(self._retry_at, now + LONGEST_DELAY_SECONDS)
+            self.running_since = self.running_since and min(self.running_since, now)
         self._ticked_at = now
-
-    def _spawns(self, now: float) -> list[float]:
-        """When the bot was started within 24 hours of `now`."""
-        try:
-            times = [float(moment) for moment in json.loads(self._spawns_path.read_text("utf-8"))]
-        except (OSError, ValueError, TypeError):
-            return []
-        return [moment for moment in times if abs(now - moment) < DAY_SECONDS]
 
 
 def heartbeats(database_path: Path, process: str = "bot") -> Callable[[], Heartbeat | None]:
@@ -226,13 +239,6 @@ def heartbeats(database_path: Path, process: str = "bot") -> Callable[[], Heartb
 _ALIVE = (State.STARTING, State.RUNNING, State.STOPPING)
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def _code(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
@@ -240,6 +246,6 @@ def _code(code: int) -> str:
 def _too_many(retry_at: float) -> str:
     moment = datetime.fromtimestamp(retry_at).strftime("%a %H:%M")
     return (
-        f"The bot was started {SPAWNS_A_DAY} times within 24 hours. Discord takes the token away "
+        f"The bot was started {STARTS_A_DAY} times within 24 hours. Discord takes the token away "
         f"after too many logins, so the next start is on {moment}; see the log for what ends it."
     )
