@@ -9,6 +9,7 @@ Exit codes: 0 asked to stop, 75 restart me, 78 a person must fix something, anyt
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import itertools
 import logging
 import os
@@ -36,13 +37,15 @@ from storage import database, messages
 log = logging.getLogger("bot.main")
 
 BEAT_SECONDS = 2.0
-FINISH_SECONDS = 2.5
+HUNG_SECONDS = 15.0  # without a beat; the supervisor loses patience after 20
+FINISH_SECONDS = 2.0  # it gives us 3 to leave
 RETRY_SECONDS = (1, 2, 5, 10, 30)
 AUTHENTICATION_FAILED = 4004
 
 
 def main() -> int:
     arguments = _arguments()
+    faulthandler.enable()  # native code that crashes shows where
     try:
         settings = config.load(arguments.env)
         logs.setup(settings.log_level)
@@ -216,17 +219,26 @@ async def _log_in(bot: PersonaBot, settings: Config) -> None:
 
 
 async def _beat_forever(connection: sqlite3.Connection, model: str) -> None:
-    """Write a sign of life that stops when the event loop does."""
-    own, started = psutil.Process(), time.time()
+    """Write a sign of life that stops when the event loop does; then say where it is stuck."""
+    started = time.time()
     while True:
-        family = [own, *own.children(recursive=True)]
-        memory = 0
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                memory += process.memory_info().rss
-        beat = database.Heartbeat(os.getpid(), started, time.time(), memory / 2**20, model)
-        database.beat(connection, "bot", beat)
+        # written by a thread that needs no Python: functions and line numbers, no values
+        faulthandler.dump_traceback_later(HUNG_SECONDS)
+        beat = database.Heartbeat(os.getpid(), started, time.time(), _memory_mb(), model)
+        try:
+            database.beat(connection, "bot", beat)
+        except sqlite3.OperationalError as error:
+            log.warning("no sign of life could be written: %s", error)
         await asyncio.sleep(BEAT_SECONDS)
+
+
+def _memory_mb() -> float:
+    """Resident memory of this process and the worker."""
+    own, memory = psutil.Process(), 0
+    for process in [own, *own.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            memory += process.memory_info().rss
+    return memory / 2**20
 
 
 def _arguments() -> argparse.Namespace:
