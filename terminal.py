@@ -1,19 +1,26 @@
 """The launcher without a window: supervising the bot, or showing the demo, in a terminal."""
 
+import dataclasses
 import json
+import signal
 import statistics
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.live import Live
+from rich.text import Text
+
 from bot import config, logs
-from bot.config import NEEDS_A_PERSON, UserError
+from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import BotController, State
+from gui.presenter import Presenter
 from gui.session import Session, session
+from gui.snapshot import Snapshot
 from sandbox.demo import Demo
 from storage import database, messages
 
@@ -22,20 +29,27 @@ REPLY_SECONDS = 120.0
 
 
 def supervise(env_path: Path | None) -> int:
-    """Keep the bot running until Ctrl-C; its log lines go to the terminal."""
+    """Keep the bot running until Ctrl-C; its log goes by above a line with its state."""
     try:
-        controller = session(env_path).controller
+        prepared = session(env_path)
     except UserError as error:
         return config.exit_with(error)
-    controller.start()
-    try:
-        while controller.state is not State.FAILED and _turn(controller):
-            pass
-    except KeyboardInterrupt:
-        print("Stopping.", flush=True)
-    finally:
-        _stop(controller)
-    return NEEDS_A_PERSON if controller.state is State.FAILED else 0
+    presenter = Presenter(lambda report: dataclasses.replace(prepared, starts_at_once=True))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager stops us so
+    with _Live() if sys.stdout.isatty() else _Lines() as screen:
+        try:
+            while not _is_over(presenter):
+                _turn(presenter, screen)
+        except KeyboardInterrupt:
+            presenter.close()
+            while not presenter.is_quiet:
+                _turn(presenter, screen)
+        finally:
+            presenter.end()
+    reason = presenter.setup.error or (
+        prepared.controller.reason if prepared.controller.state is State.FAILED else ""
+    )
+    return config.exit_with(UserError(reason)) if reason else 0
 
 
 def demo(max_steps: int) -> int:
@@ -62,14 +76,19 @@ def demo(max_steps: int) -> int:
     return 0 if seconds else 1
 
 
-def _turn(controller: BotController) -> bool:
-    """One tick; whether the bot is still wanted. Its new lines are printed."""
-    controller.tick(time.time())
-    for event in controller.output.take():
-        if isinstance(event, LogLine):
-            print(f"{event.time} {event.level} {event.text}", flush=True)
+def _is_over(presenter: Presenter) -> bool:
+    """Whether the bot has ended for good, or cannot even begin."""
+    if not presenter.session:
+        return bool(presenter.setup.error)
+    return presenter.session.controller.state in (State.STOPPED, State.FAILED)
+
+
+def _turn(presenter: Presenter, screen: "_Lines") -> None:
+    """One beat, as in the window."""
+    now = time.time()
+    lines = presenter.tick(now)
+    screen.show(lines, presenter.snapshot(now))
     time.sleep(0.1)
-    return controller.state is not State.STOPPED
 
 
 def _stop(controller: BotController) -> None:
@@ -154,6 +173,61 @@ def _likeness(prepared: Session) -> dict[str, Any]:
         key: measured[key] for key in ("bits_per_char", "bits_per_char_base") if key in measured
     }
     return {"model": beat.model if beat else None} | kept
+
+
+class _Lines:
+    """The supervised bot as plain lines: its log, and its state whenever that changes."""
+
+    def __init__(self) -> None:
+        self._state = ""
+
+    def __enter__(self) -> "_Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, lines: Sequence[LogLine], snapshot: Snapshot) -> None:
+        for line in lines:
+            print(f"{line.time} {line.level} {line.text}", flush=True)
+        state = f"{snapshot.word}. {snapshot.reason}".strip()
+        if state != self._state:
+            self._state = state
+            print(state, flush=True)
+
+
+class _Live(_Lines):
+    """The same on a terminal: the state stays in the last line and the log scrolls above it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live = Live(auto_refresh=False, transient=True)
+
+    def __enter__(self) -> "_Live":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, lines: Sequence[LogLine], snapshot: Snapshot) -> None:
+        for line in lines:
+            moment = line.time[11:19]
+            text = Text(f"{moment} {line.level:7} {line.text}", _STYLES.get(line.level, ""))
+            self._live.console.print(text)
+        facts = "   ".join(f"{name} {value}" for name, value in snapshot.facts)
+        state = Text.assemble(
+            (f" {snapshot.word} ", f"reverse {_TONES[snapshot.tone]}"),
+            f"  {snapshot.reason or facts}   Ctrl-C stops the bot",
+            overflow="ellipsis",
+            no_wrap=True,
+        )
+        if lines or state.plain != self._state:
+            self._state = state.plain
+            self._live.update(state, refresh=True)
+
+
+_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
+_TONES = {"good": "green", "busy": "yellow", "bad": "red", "idle": "white"}
 
 
 class _Terminal:
