@@ -51,7 +51,8 @@ def _wrong_python() -> str:
 
 
 if not OLDEST <= sys.version_info[:2] <= NEWEST:
-    sys.stderr.write(f"error: {_wrong_python()}\n")
+    if sys.stderr:  # pythonw has none
+        sys.stderr.write(f"error: {_wrong_python()}\n")
     sys.exit(NEEDS_A_PERSON)
 
 import prerequisites as system  # noqa: E402 (below the sentence: an old Python cannot import them)
@@ -74,6 +75,8 @@ def reexec(python: Path, argv: Sequence[str]) -> None:
     """Run the same program under `python`; comes back only where this already is the one."""
     if os.path.realpath(sys.prefix) == os.path.realpath(python.parent.parent):
         return
+    if Path(sys.executable).stem == "pythonw":  # no console, so that none flashes up at login
+        python = python.with_name("pythonw.exe")
     command = [str(python), *argv]
     for stream in (sys.stdout, sys.stderr):
         if stream:  # pythonw has none

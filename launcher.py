@@ -5,11 +5,13 @@
     python3 launcher.py --demo               try it: no token, no Discord, a sample community
     python3 launcher.py --demo --headless    the same in the terminal; it ends by itself
     ... --demo --train [--max-steps N]       fine-tune the model on the community first
+    python3 launcher.py --minimized          the window waits in the tray, as at login
 
 The first run makes `.venv` and installs what is needed there.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -37,8 +39,8 @@ def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
             return terminal.demo(arguments.max_steps if arguments.train else 0)
         return terminal.supervise(arguments.env)
     from bot import config
-    from gui import app
-    from gui.session import session
+    from gui import app, preferences
+    from gui.session import Report, Session, session
     from sandbox.demo import Demo
 
     folder = config.data_dir(arguments.env)
@@ -46,7 +48,12 @@ def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
         if arguments.demo:
             demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
             return app.run(demo.prepare, demo.steps, folder=folder)
-        return app.run(lambda report: session(arguments.env), folder=folder)
+
+        def prepare(report: Report) -> Session:
+            starts = preferences.read(folder).starts_bot
+            return dataclasses.replace(session(arguments.env), starts_at_once=starts)
+
+        return app.run(prepare, folder=folder, is_minimised=arguments.minimized)
     except config.UserError as error:
         return config.exit_with(error)
 
@@ -67,6 +74,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--max-steps", type=int, default=DEMO_STEPS, help="training steps (default: %(default)s)"
     )
+    parser.add_argument("--minimized", action="store_true", help="begin in the tray")
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     return parser.parse_args()
 

@@ -16,11 +16,14 @@ from types import TracebackType
 import customtkinter as ctk
 
 from bot.config import UserError
-from gui import preferences, theme
+from gui import emoji_probe, preferences, theme, wheel
+from gui.components import system_tray
 from gui.components.main_window import MainWindow
 from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.session import Prepare
+from gui.snapshot import Snapshot
+from gui.surroundings import SHOW, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +35,15 @@ SMALLEST, LARGEST = 75, 250  # percent
 _ZOOM = {("plus", "equal", "KP_Add"): 25, ("minus", "KP_Subtract"): -25, ("0", "KP_0"): 0}
 
 
-def run(prepare: Prepare, steps: Sequence[str] = (), *, folder: Path) -> int:
+def run(
+    prepare: Prepare, steps: Sequence[str] = (), *, folder: Path, is_minimised: bool = False
+) -> int:
     """Show the window until it is closed; gives back the exit code.
 
     `prepare(report)` makes the `Session`, in a thread, while the window shows `steps` and what is
     reported; its `UserError` is shown with a Retry button. `folder` is where the preferences are
-    kept. Raises `UserError` where there is no display.
+    kept. `is_minimised`: it begins in the tray, or where there is none as an icon of the taskbar.
+    Raises `UserError` where there is no display.
     """
     gc.disable()  # a font that another thread finds to be garbage would call Tk from there
     try:
@@ -48,6 +54,8 @@ def run(prepare: Prepare, steps: Sequence[str] = (), *, folder: Path) -> int:
             "python3 launcher.py --headless"
         ) from None
     app = App(root, Presenter(prepare, steps), folder)
+    if is_minimised or app.preferences.starts_minimised:
+        app.minimise()
     signal.signal(signal.SIGTERM, lambda *_: app.close())
     app.beat()
     root.mainloop()
@@ -61,11 +69,14 @@ class App:
         self.root, self.presenter, self._folder = root, presenter, folder
         self.preferences = preferences.read(folder)
         self._dress()
-        self.window = MainWindow(root, presenter, self.close)
+        wheel.fix(root)
+        emoji_probe.start(folder)
+        self.window = MainWindow(root, presenter, self.close, self.put_away)
         for keys, step in _ZOOM.items():
             for key in keys:
                 root.bind(f"<Control-{key}>", partial(self._zoom, step))
-        self.is_over = False
+        self.is_over = self.is_hidden = self._wants_hiding = False
+        self._around: Surroundings | None = None
         self._close_by: float | None = None
         self._last_error = ""
         self._collect_at = 0.0
@@ -74,6 +85,8 @@ class App:
     def prefer(self, chosen: Preferences) -> None:
         """Keep other preferences, and follow them at once."""
         before, self.preferences = self.preferences, chosen
+        if self._around:
+            self._around.follow(chosen)
         if (before.appearance, before.scale) != (chosen.appearance, chosen.scale):
             self._dress()
         try:
@@ -94,13 +107,35 @@ class App:
     def step(self, now: float) -> None:
         """One beat, at `now` in seconds since 1970."""
         self.window.append(self.presenter.tick(now))
-        self.window.show(self.presenter.snapshot(now))
+        snapshot = self.presenter.snapshot(now)
+        self.window.show(snapshot)
+        self._tend(snapshot)
         if time.monotonic() >= self._collect_at:
             self._collect_at = time.monotonic() + COLLECT_SECONDS
             gc.collect()
         is_late = self._close_by is not None and time.monotonic() >= self._close_by
         if self._close_by is not None and (is_late or self.presenter.is_quiet):
             self._leave()
+
+    def minimise(self) -> None:
+        """Go to the tray as soon as there is one, until then to the taskbar."""
+        self._wants_hiding = True
+        self.root.iconify()
+
+    def put_away(self) -> None:
+        """Hide where an icon can bring the window back, and else leave."""
+        if self.preferences.keeps_in_tray and self._around and self._around.has_tray:
+            self.is_hidden = True
+            self.root.withdraw()
+        else:
+            self.close()
+
+    def bring_back(self) -> None:
+        """Show the window, in front of others."""
+        self.is_hidden = self._wants_hiding = False
+        self.root.deiconify()
+        self.root.lift()
+        self.root.focus_force()
 
     def close(self) -> None:
         """Let the bot finish its reply, then leave; any impatience changes nothing."""
@@ -124,6 +159,26 @@ class App:
             log.error("the window stumbled\n%s", text)
             self.presenter.say("ERROR", f"the window stumbled\n{text}")
 
+    def _tend(self, snapshot: Snapshot) -> None:
+        """Keep up what there is beside the window, and do what is asked for there."""
+        if self._around is None:  # not before the window is there
+            self._around = Surroundings(self.preferences)
+            return
+        actions = {
+            system_tray.TOGGLE: self.bring_back if self.is_hidden else self.put_away,
+            system_tray.START: self.presenter.start,
+            system_tray.STOP: self.presenter.stop,
+            system_tray.QUIT: self.close,
+            SHOW: self.bring_back,
+        }
+        for asked in self._around.tick(snapshot, self.presenter.facts(), not self.is_hidden):
+            actions[asked]()
+        if self._wants_hiding and self._around.has_tray:
+            self._wants_hiding = False
+            self.put_away()
+        elif self.is_hidden and not self._around.has_tray:
+            self.bring_back()
+
     def _dress(self) -> None:
         theme.fix(self.preferences.appearance)
         theme.fix_scale(self.root, self.preferences.scale)
@@ -136,5 +191,7 @@ class App:
 
     def _leave(self) -> None:
         self.is_over = True
+        if self._around:
+            self._around.close()
         self.presenter.end()
         self.root.destroy()

@@ -12,11 +12,12 @@ from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
 from gui.log_store import LogStore
+from gui.notifications import Facts
 from gui.pipeline import FETCH, Action, Pipeline
 from gui.session import Prepare, Session
 from gui.setup import Setup
 from gui.snapshot import Snapshot
-from storage import database
+from storage import database, milestones
 from storage.database import Settings
 from storage.stats import Stats, stats
 
@@ -52,6 +53,7 @@ class Presenter:
         self._memory_mb = 0.0
         self._loading = ""
         self._dropped = 0
+        self._reached: int | None = None  # a milestone that nobody was told of
         self._due: dict[str, float] = {}
         self._said: list[LogLine] = []
         self.setup.start()
@@ -176,6 +178,14 @@ class Presenter:
             chat_url=self.session.chat_url,
         )
 
+    def facts(self) -> Facts | None:
+        """What may be worth a notification; None while there is no bot."""
+        if not self.session or not self.pipeline:
+            return None
+        controller = self.session.controller
+        reached, self._reached = self._reached, None
+        return Facts(controller.state, controller.reason, self.pipeline.view, reached)
+
     def _snapshot_of_setup(self) -> Snapshot:
         view, error = self.setup.view(), self.setup.error
         return Snapshot(
@@ -227,6 +237,7 @@ class Presenter:
                 self._settings = database.settings(self._connection)
             if self._is_due("stats", STATS_SECONDS, now):
                 self._stats = stats(self._connection, now)
+                self._reached = milestones.take(self._connection) or self._reached
         except sqlite3.OperationalError as error:
             log.warning("the database is busy: %s", error)
 

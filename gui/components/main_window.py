@@ -36,7 +36,8 @@ class Page(Protocol):
 class MainWindow:
     """Widgets and nothing else: what they show and do is the presenter's.
 
-    `pages` are the other tabs by their titles, each made when it is first looked at.
+    `close` ends it all, `put_away` is for the cross in its corner. `pages` are the other tabs by
+    their titles, each made when it is first looked at.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class MainWindow:
         root: Any,
         presenter: Presenter,
         close: Callable[[], None],
+        put_away: Callable[[], None],
         pages: Mapping[str, Callable[[Any], Page]] | None = None,
     ) -> None:
         self.root, self._presenter = root, presenter
@@ -52,16 +54,16 @@ class MainWindow:
         self.shortcuts: ShortcutsWindow | None = None
         self._shown: Snapshot | None = None
         self._makers = pages or {}
-        self._dress(close)
+        self._dress(close, put_away)
         self._build()
         self._place()
 
-    def _dress(self, close: Callable[[], None]) -> None:
+    def _dress(self, close: Callable[[], None], put_away: Callable[[], None]) -> None:
         self.root.title(TITLE)
         self.root.configure(fg_color=theme.WINDOW)
         self.root.geometry("1080x760")
         self.root.minsize(900, 640)
-        self.root.protocol("WM_DELETE_WINDOW", close)
+        self.root.protocol("WM_DELETE_WINDOW", put_away)
         for keys, action in {
             ("<Control-q>", "<Control-Q>"): close,
             ("<Control-l>", "<Control-L>"): self.view_logs,

@@ -117,3 +117,74 @@ def test_preferences_that_cannot_be_kept_are_said_and_followed(
     desk.app.prefer(dataclasses.replace(desk.app.preferences, scale=100, sounds=True))
     desk.until(lambda: "No space left" in texts(desk.window.overview.log.text))
     assert desk.app.preferences.sounds
+
+
+class _Tray:
+    """A tray that a test can take away, and choose in."""
+
+    def __init__(self) -> None:
+        self.has_tray = True
+        self.asked: list[str] = []
+
+    def tick(self, *_: object) -> list[str]:
+        asked, self.asked = self.asked, []
+        return asked
+
+    def follow(self, _: object) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def tray(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> _Tray:
+    made = _Tray()
+    monkeypatch.setattr(desk.app, "_around", made)
+    return made
+
+
+def close_by_its_cross(desk: Desk) -> None:
+    desk.root.tk.eval(desk.root.protocol("WM_DELETE_WINDOW"))
+    desk.root.update()
+
+
+def test_a_closed_window_waits_in_the_tray(desk: Desk, tray: _Tray) -> None:
+    close_by_its_cross(desk)
+    assert desk.root.state() == "withdrawn" and not desk.presenter.is_closing
+    tray.asked = ["toggle"]
+    desk.app.step(time.time())
+    assert desk.root.state() == "normal"
+
+
+def test_without_a_tray_the_window_never_hides(desk: Desk, tray: _Tray) -> None:
+    close_by_its_cross(desk)
+    tray.has_tray = False  # its process died, or the panel did
+    desk.app.step(time.time())
+    assert desk.root.state() == "normal"
+    close_by_its_cross(desk)
+    assert desk.presenter.is_closing
+
+
+def test_whoever_wants_no_tray_closes_for_good(desk: Desk, tray: _Tray) -> None:
+    desk.app.prefer(dataclasses.replace(desk.app.preferences, keeps_in_tray=False))
+    close_by_its_cross(desk)
+    assert desk.presenter.is_closing
+
+
+def test_the_tray_starts_and_stops_the_bot(desk: Desk, tray: _Tray) -> None:
+    for choice, word in (("start", "Running"), ("stop", "Stopped")):
+        tray.asked = [choice]
+        desk.app.step(time.time())
+        desk.until_word(word)
+
+
+def test_a_minimised_start_goes_to_the_tray_once_there_is_one(desk: Desk, tray: _Tray) -> None:
+    tray.has_tray = False
+    desk.app.minimise()
+    desk.app.step(time.time())
+    assert desk.root.state() != "withdrawn"
+    tray.has_tray = True
+    desk.app.step(time.time())
+    assert desk.root.state() == "withdrawn"
+    tray.asked = ["show"]
+    desk.app.step(time.time())
+    assert desk.root.state() == "normal"
