@@ -1,101 +1,25 @@
 """The supervisor against real processes, with the time handed in."""
 
-import itertools
 import json
 import random
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from bot.logs import LogLine
-from bot_controller import BotController, State, heartbeats
-from child_process import Child, Output
+from bot_controller import BotController, State
 from start_budget import STARTS_A_DAY
-
-BOT = """
-import os, subprocess, sys, threading, time
-from pathlib import Path
-from storage import database
-
-folder = Path(sys.argv[1])
-with (folder / "spawned").open("a") as file:
-    file.write("x")
-spawns = len((folder / "spawned").read_text())
-connection = database.connect(folder / "bot.sqlite3")
-started = time.time()
-
-def beat():
-    life = database.Heartbeat(os.getpid(), started, time.time(), 1.0, "tiny")
-    database.beat(connection, "bot", life)
-
-def serve():
-    leave = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), leave.set()), daemon=True).start()
-    beat()
-    while not leave.wait(0.05):
-        beat()
-"""
-
-
-class Bench:
-    """A controller over a scripted bot, with a clock that moves only when told."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.now = folder, 1_700_000_000.0
-        self.spawns_path = folder / "spawns.json"
-        self.controllers: list[BotController] = []
-
-    def controller(self, program: str) -> BotController:
-        command = [sys.executable, "-c", BOT + program, str(self.folder)]
-        read = heartbeats(self.folder / "bot.sqlite3")
-        made = BotController(command, read_heartbeat=read, spawns_path=self.spawns_path)
-        self.controllers.append(made)
-        return made
-
-    def run(self, program: str, state: State = State.RUNNING) -> BotController:
-        controller = self.controller(program)
-        controller.start()
-        self.until(controller, lambda: controller.state is state)
-        return controller
-
-    def until(self, controller: BotController, is_so: Callable[[], bool]) -> None:
-        """Tick with a clock that all but stands still."""
-        give_up_at = time.monotonic() + 20
-        while not is_so():
-            assert time.monotonic() < give_up_at, (controller.state, controller.reason)
-            self.now += 0.001
-            controller.tick(self.now)
-            time.sleep(0.01)
-
-    def pass_seconds(self, controller: BotController, seconds: int) -> None:
-        for _ in range(seconds):
-            self.now += 1
-            controller.tick(self.now)
-
-    @property
-    def spawned(self) -> int:
-        return len((self.folder / "spawned").read_text())
+from tests.scripted_bot import Bench, alive
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
-    for controller in bench.controllers:
-        controller.force_stop()
-        if controller.child:
-            controller.child.clear_up()
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    bench.close()
 
 
 def test_starting_becomes_running_with_the_first_heartbeat(bench: Bench) -> None:
@@ -343,23 +267,91 @@ def test_starts_are_refused_when_they_cannot_be_counted(bench: Bench) -> None:
     assert not (bench.folder / "spawned").exists()
 
 
-def test_the_bot_leaves_when_its_supervisor_dies(bench: Bench) -> None:
-    """Nobody is left to close the pipe, so the operating system does."""
-    supervisor = (
-        "import sys, time\n"
-        "from pathlib import Path\n"
-        "from child_process import Child, Output\n"
-        f"child = Child([sys.executable, '-c', {BOT + 'serve()'!r}, sys.argv[1]], Output())\n"
-        "print(child.pid, flush=True); time.sleep(600)"
-    )
-    parent = Child([sys.executable, "-c", supervisor, str(bench.folder)], Output())
-    lines = (event for _ in itertools.count() for event in parent.output.take())
-    pid = next(int(event.text) for event in lines if isinstance(event, LogLine))
-    while not (bench.folder / "spawned").exists():
-        time.sleep(0.01)
-    psutil.Process(parent.pid).kill()
-    give_up_at = time.monotonic() + 10
-    while alive(pid) and time.monotonic() < give_up_at:
-        time.sleep(0.01)
-    parent.clear_up()
-    assert not alive(pid)
+def test_a_crash_loop_stays_in_its_budget_across_thirty_launchers(bench: Bench) -> None:
+    crashing = [sys.executable, "-S", "-c", "import os; os._exit(1)"]
+    children = set()
+    for _ in range(30):
+        launcher = bench.controller("")
+        launcher._command = crashing
+        launcher.start()
+        for _ in range(5):
+            bench.pass_seconds(launcher, 1)
+            bench.until(launcher, lambda: launcher.state is State.BACKOFF)  # noqa: B023
+            children |= {launcher.child.pid} if launcher.child else set()
+    assert len(json.loads(bench.spawns_path.read_text())) == STARTS_A_DAY
+    assert len(children) <= STARTS_A_DAY
+
+
+def test_a_memory_that_is_too_full_is_warned_of_and_ends_in_a_restart(bench: Bench) -> None:
+    memory = bench.folder / "memory_mb"
+    program = "memory = folder / 'memory_mb'; spawns == 2 and memory.unlink(); serve()"
+    controller = bench.run(program, limit_mb=100)
+    memory.write_text("150")
+    bench.until(controller, lambda: "takes 150 MB" in controller.reason)
+    warned = [event for event in controller.output.take() if isinstance(event, LogLine)]
+    assert [line.level for line in warned if "150 MB" in line.text] == ["WARNING"]
+    bench.now += 200
+    bench.until(controller, lambda: bench.spawned == 2 and controller.state is State.RUNNING)
+    assert controller.reason == ""
+
+
+def test_a_memory_that_comes_down_again_is_forgotten(bench: Bench) -> None:
+    controller = bench.run("serve()", limit_mb=100)
+    (bench.folder / "memory_mb").write_text("150")
+    bench.until(controller, lambda: bool(controller.reason))
+    (bench.folder / "memory_mb").write_text("50")
+    bench.until(controller, lambda: not controller.reason)
+    assert bench.spawned == 1
+
+
+def test_force_stop_while_it_waits_to_restart_stops(bench: Bench) -> None:
+    controller = bench.run("os._exit(1)", State.BACKOFF)
+    controller.force_stop()
+    controller.tick(bench.now)
+    bench.pass_seconds(controller, 600)
+    assert (controller.state, bench.spawned) == (State.STOPPED, 1)
+
+
+def test_restart_during_the_start_starts_anew(bench: Bench) -> None:
+    program = "if spawns == 1: print('slow'); sys.stdin.read(); sys.exit(0)\nserve()"
+    controller = bench.controller(program)
+    controller.start()
+    bench.until(controller, lambda: bool(controller.output.take()))
+    assert controller.state is State.STARTING
+    controller.restart()
+    bench.until(controller, lambda: controller.state is State.RUNNING)
+    assert bench.spawned == 2
+
+
+def test_a_bot_that_was_killed_is_seen_to_be_gone(bench: Bench) -> None:
+    """Until we ask for its exit code it is a zombie, which looks like a process."""
+    controller = bench.run("serve()")
+    assert controller.child
+    psutil.Process(controller.child.pid).kill()
+    bench.until(controller, lambda: controller.state is State.BACKOFF)
+    assert controller.child.family() == []
+    bench.now += 2
+    bench.until(controller, lambda: controller.state is State.RUNNING)
+
+
+def test_a_clock_set_back_delays_neither_the_kill_nor_the_restart(bench: Bench) -> None:
+    controller = bench.run("beat(); sys.stdin.read(); time.sleep(600)")
+    controller.stop()
+    controller.tick(bench.now)
+    assert controller.state is State.STOPPING
+    bench.now -= 7200
+    controller.tick(bench.now)
+    bench.pass_seconds(controller, 3)
+    bench.until(controller, lambda: controller.state is State.STOPPED)
+
+    crashed = bench.run("os._exit(1)", State.BACKOFF)
+    bench.now -= 7200
+    crashed.tick(bench.now)
+    bench.now += 300
+    bench.until(crashed, lambda: bench.spawned == 3)
+
+
+def test_a_computer_that_slept_while_it_waited_restarts_the_bot_on_waking(bench: Bench) -> None:
+    controller = bench.run("os._exit(1) if spawns == 1 else serve()", State.BACKOFF)
+    bench.now += 8 * 3600
+    bench.until(controller, lambda: controller.state is State.RUNNING)
