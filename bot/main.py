@@ -49,9 +49,9 @@ def main() -> int:
     try:
         settings = config.load(arguments.env)
         logs.setup(settings.log_level)
-        connection = database.connect(settings.database_path)
-        model = choose_model(settings, connection)
-        asyncio.run(run(settings, connection, model, arguments.supervised))
+        with contextlib.closing(database.connect(settings.database_path)) as connection:
+            model = choose_model(settings, connection)
+            asyncio.run(run(settings, connection, model, arguments.supervised))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
@@ -251,4 +251,6 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # all is put away; the libraries' own goodbyes take up to a second
