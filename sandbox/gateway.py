@@ -37,6 +37,11 @@ class Gateway:
         """Every open connection."""
         return [s.socket for s in self.sessions.values() if s.socket]
 
+    def allow(self, intent: int, is_allowed: bool) -> None:
+        """Switch a privileged intent on or off, as its owner does on Discord's page."""
+        self._denied = self._denied & ~intent | (0 if is_allowed else intent)
+        self._world.shows_content = not self._denied & CONTENT
+
     async def dispatch(self, name: str, data: Json) -> None:
         """Tell every session of an event."""
         for session in list(self.sessions.values()):

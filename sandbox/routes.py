@@ -18,8 +18,6 @@ def register(rest: Rest) -> None:
         ("GET", "/users/@me", own_user),
         ("POST", "/users/@me/channels", open_direct),
         ("GET", "/users/{user}", get_user),
-        ("GET", "/oauth2/applications/@me", get_application),
-        ("GET", "/applications/@me", get_application),
         ("GET", "/gateway", get_gateway),
         ("GET", "/gateway/bot", get_gateway),
         ("GET", "/guilds/{guild}", get_guild),
@@ -61,10 +59,6 @@ async def open_direct(call: Call) -> Json:
     if recipient_id not in call.world.people or recipient_id == call.world.bot_id:
         raise ApiError(400, 50033, "Invalid Recipient(s)")
     return guilds.channel(call.world, call.world.direct(recipient_id))
-
-
-async def get_application(call: Call) -> Json:
-    return payloads.application(call.world)
 
 
 async def get_gateway(call: Call) -> Json:

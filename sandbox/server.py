@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox import commands, routes, webhooks
+from sandbox import application, commands, routes, webhooks
 from sandbox.actions import Actions
 from sandbox.control import Control, loopback_only
 from sandbox.faults import Faults
@@ -47,6 +47,7 @@ class Sandbox:
         return await self.actions.say(place_id, person_id, content, **how)
 
     async def __aenter__(self) -> "Sandbox":
+        application.register(self.rest)
         routes.register(self.rest)
         commands.register(self.rest)
         webhooks.register(self.rest)

@@ -118,6 +118,8 @@ class World:
         self.places: dict[int, Place] = {}
         self.future: list[Post] = []
         self.shows_content = True
+        self.has_bot = True  # invited to the server
+        self.may_switch_intents = True  # by API, as long as it is on less than a hundred servers
         self.commands: list[dict[str, object]] = []
 
     def new_id(self, when_ms: int | None = None) -> int:

@@ -134,6 +134,8 @@ async def test_who_the_bot_is(checked: Checked, world: World) -> None:
     assert direct == await checked("GET", f"/channels/{direct['id']}")
     await checked("GET", "/oauth2/applications/@me")
     await checked("GET", "/applications/@me")
+    await checked("PATCH", "/applications/@me", json={"flags": 1 << 19})
+    await checked("GET", "/users/@me/guilds")
     await checked("GET", "/gateway")
     await checked("GET", "/gateway/bot")
 
