@@ -1,0 +1,24 @@
+"""Which step mends an error, by the sentence that tells of it."""
+
+import re
+
+# the first that fits counts; each step's own sentences, and those of the bot and the scripts
+_STEPS = (
+    ("token", r"DISCORD_TOKEN|refused the token|whole bot token|bot's token"),
+    ("intents", r"may not read messages|Message Content Intent"),
+    ("invite", r"is not a member of server|is on no server|Invite it again"),
+    ("server", r"SERVER_ID|may read no channel|Choose the server"),
+    ("channels", r"CHANNELS\b|at least one channel"),
+    ("admin", r"ADMIN_USERS|at least one person|is no user id"),
+    ("permission", r"--i-have-permission|needs permission"),
+    (
+        "model",
+        r"MODEL_PATH|There is no model at|Cannot read the model|is not a GGUF|Git-LFS pointer"
+        r"|Choose another model|choose a smaller model|choose SmolLM2",
+    ),
+)
+
+
+def step_for(error: str) -> str:
+    """The name of the step that mends an error; "" where none does."""
+    return next((name for name, pattern in _STEPS if re.search(pattern, error)), "")

@@ -1,0 +1,133 @@
+"""Coming back to the first run when something broke: one answer, and all else stays as it was."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import config
+from data import discord_api, privacy
+from gui.first_run import mending
+from gui.first_run.last_steps import KEEP
+from model import base_models, downloads
+from sandbox.server import Sandbox
+from tests.gui.guide import Guide
+from tests.loopback import running, small_world
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with running(Sandbox(small_world(), has_rate_limits=False)) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model is here at once; the tests of downloads are elsewhere."""
+
+    def fetch(model: base_models.BaseModel, models_dir: Path, *_: Any) -> Path:
+        path = downloads.path_of(model, models_dir)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"GGUF")
+        return path
+
+    monkeypatch.setattr(downloads, "fetch", fetch)
+
+
+def _finished(sandbox: Sandbox, folder: Path) -> None:
+    guide = Guide(folder, sandbox.api).at("model", sandbox.world.token)
+    guide.go()
+    assert guide.run.outcome
+
+
+def test_a_reset_token_is_mended_with_one_answer(sandbox: Sandbox, tmp_path: Path) -> None:
+    _finished(sandbox, tmp_path)
+    before = config.load(tmp_path / ".env")
+    sandbox.world.token += "x"
+    guide = Guide(tmp_path, sandbox.api, mend="token")
+    assert guide.view.step == "token"
+    assert guide.go().error  # the old one
+    guide.go(sandbox.world.token)
+    assert guide.run.outcome
+    after = config.load(tmp_path / ".env")
+    assert after == dataclasses.replace(before, token=sandbox.world.token)
+
+
+def test_mending_another_step_asks_that_step_alone(sandbox: Sandbox, tmp_path: Path) -> None:
+    _finished(sandbox, tmp_path)
+    guide = Guide(tmp_path, sandbox.api, mend="channels")
+    assert guide.view.step == "channels"
+    picked = guide.view.choices[1].key
+    guide.go(chosen=(picked,))
+    assert guide.run.outcome
+    assert config.load(tmp_path / ".env").channel_ids == {int(picked)}
+
+
+def test_mending_never_picks_another_server_or_model_by_itself(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    _finished(sandbox, tmp_path)
+    text = (tmp_path / ".env").read_text("utf-8")
+    gone = text.replace(str(sandbox.world.guild_id), "123456789")
+    (tmp_path / ".env").write_text(gone, "utf-8")
+    guide = Guide(tmp_path, sandbox.api, mend="permission")
+    assert guide.view.step == "server" and "Choose the server" in guide.view.error
+    for file in (tmp_path / "models" / "base").iterdir():
+        file.unlink()
+    (tmp_path / ".env").write_text(text, "utf-8")
+    guide = Guide(tmp_path, sandbox.api, mend="token")
+    view = guide.go()
+    assert view.step == "model" and "Choose a model" in view.error
+
+
+def test_a_model_in_use_can_be_kept(sandbox: Sandbox, tmp_path: Path) -> None:
+    _finished(sandbox, tmp_path)
+    before = config.load(tmp_path / ".env").model_path
+    guide = Guide(tmp_path, sandbox.api).at("model", sandbox.world.token)
+    assert guide.view.chosen == (KEEP,)
+    guide.go()
+    assert config.load(tmp_path / ".env").model_path == before
+
+
+CONFIG = config.Config(
+    env_path=Path(".env"), token="MTIz.a.b", server_id=1, admin_ids=frozenset({1})
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        (str(discord_api.refused(CONFIG)), "token"),
+        (str(discord_api.no_message_content(CONFIG)), "intents"),
+        (str(discord_api.not_a_member(CONFIG)), "invite"),
+        (str(privacy.permission_needed()), "permission"),
+        (str(discord_api.unreachable(OSError())), ""),
+        ("There is no model at models/x.gguf. Set MODEL_PATH in .env.", "model"),
+        ("Something else", ""),
+    ],
+)
+def test_an_error_of_the_bot_leads_to_the_step_that_mends_it(error: str, step: str) -> None:
+    assert mending.step_for(error) == step
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "step"),
+    [
+        ("DISCORD_TOKEN", "", "token"),
+        ("DISCORD_TOKEN", "hunter2", "token"),
+        ("SERVER_ID", "", "server"),
+        ("ADMIN_USERS", "", "admin"),
+        ("CHANNELS", "general", "channels"),
+    ],
+)
+def test_every_setting_that_is_wrong_leads_to_its_step(
+    sandbox: Sandbox, tmp_path: Path, name: str, value: str, step: str
+) -> None:
+    _finished(sandbox, tmp_path)
+    with (tmp_path / ".env").open("a", encoding="utf-8") as file:
+        file.write(f"\n{name}={value}\n")
+    with pytest.raises(config.UserError) as caught:
+        config.load(tmp_path / ".env")
+    assert mending.step_for(str(caught.value)) == step
