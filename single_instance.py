@@ -90,7 +90,8 @@ class Instance:
 def acquire(folder: Path, what: str) -> Instance:
     """Become the one instance that works with `folder`; `what` it is, such as "the window".
 
-    Raises `AlreadyRunning` where there is one, which then finds that it `was_called`.
+    Raises `AlreadyRunning` where there is one, which then finds that it `was_called`, and
+    `UserError` where nothing can be written.
     """
     folder = folder / "instance"
     holding = contextlib.ExitStack()
@@ -98,6 +99,9 @@ def acquire(folder: Path, what: str) -> Instance:
         holding.enter_context(lock_file.held(folder / "lock", ""))
     except UserError:
         raise AlreadyRunning(_call(folder)) from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"Cannot use {folder}: {reason}. Check that it is writable.") from None
     return Instance(folder, what, holding)
 
 

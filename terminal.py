@@ -14,6 +14,7 @@ from typing import Any
 from rich.live import Live
 from rich.text import Text
 
+import single_instance
 from bot import config, logs
 from bot.config import UserError
 from bot.logs import LogLine, Progress
@@ -22,6 +23,7 @@ from gui.presenter import Presenter
 from gui.session import Session, session
 from gui.snapshot import Snapshot
 from sandbox.demo import Demo
+from single_instance import AlreadyRunning
 from storage import database, messages
 
 REPLAYED = 6
@@ -31,9 +33,12 @@ REPLY_SECONDS = 120.0
 def supervise(env_path: Path | None) -> int:
     """Keep the bot running until Ctrl-C; its log goes by above a line with its state."""
     try:
+        instance = single_instance.acquire(config.data_dir(env_path), "a terminal")
         prepared = session(env_path)
     except UserError as error:
         return config.exit_with(error)
+    except AlreadyRunning as other:
+        return config.exit_with(UserError(f"{other} Stop it first."))
     presenter = Presenter(lambda report: dataclasses.replace(prepared, starts_at_once=True))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager stops us so
     with _Live() if sys.stdout.isatty() else _Lines() as screen:
@@ -46,6 +51,7 @@ def supervise(env_path: Path | None) -> int:
                 _turn(presenter, screen)
         finally:
             presenter.end()
+            instance.close()
     reason = presenter.setup.error or (
         prepared.controller.reason if prepared.controller.state is State.FAILED else ""
     )

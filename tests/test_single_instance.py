@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import single_instance
-from bot.config import ROOT
+from bot.config import ROOT, UserError
 from single_instance import AlreadyRunning, Instance, acquire
 
 HOLDER = """
@@ -126,9 +126,10 @@ GARBAGE = (
 )
 
 
-@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="sockets with a path")
 @pytest.mark.parametrize("garbage", GARBAGE, ids=range(len(GARBAGE)))
 def test_garbage_is_ignored(tmp_path: Path, first: Instance, garbage: bytes) -> None:
+    if sys.platform == "win32":
+        pytest.skip("a pipe, not a socket")
     address = json.loads((tmp_path / "instance" / "address.json").read_text())["address"]
     with socket.socket(socket.AF_UNIX) as rude, socket.socket(socket.AF_UNIX) as silent:
         silent.connect(address)
@@ -176,6 +177,12 @@ def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
         acquire(folder, "the window")
     until(instance.was_called)
     instance.close()
+
+
+def test_a_folder_that_cannot_be_written_to_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="Check that it is writable"):
+        acquire(tmp_path / "file", "the window")
 
 
 def test_folders_are_apart(tmp_path: Path, first: Instance) -> None:

@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -265,6 +264,6 @@ def test_a_program_that_cannot_run_says_so_and_is_not_tried_again(tmp_path: Path
 def test_the_reason_of_a_kill_is_named(bench: Bench) -> None:
     controller = bench.run("serve()")
     assert controller.child
-    os.kill(controller.child.pid, signal.SIGKILL)
+    psutil.Process(controller.child.pid).kill()
     bench.until(controller, lambda: controller.state is State.BACKOFF)
     assert "signal 9" in controller.reason

@@ -30,7 +30,8 @@ controller = BotController(
 )
 prepared = Session(None, path, folder, sys.executable, controller)
 terminal.session = lambda env_path: prepared
-sys.exit(terminal.supervise(None))
+(folder / ".env").write_text("DATA_DIR=.")
+sys.exit(terminal.supervise(folder / ".env"))
 """
 SERVE = BOT + "print('hello from [bold]the bot[/bold]', flush=True); serve()"
 MEND = "import sys; print('error: No model. Set MODEL_PATH.', file=sys.stderr); sys.exit(78)"
@@ -88,7 +89,20 @@ def test_a_bot_that_was_told_to_leave_is_not_called_back(tmp_path: Path) -> None
     assert (tmp_path / "spawned").read_text() == "x"
 
 
+def test_a_second_one_says_who_is_there(
+    supervisor: "subprocess.Popen[str]", tmp_path: Path
+) -> None:
+    read_until(supervisor, "Running.")
+    second = command(tmp_path, SERVE)
+    done = subprocess.run(second, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == NEEDS_A_PERSON
+    assert f"already running (a terminal, process {supervisor.pid})" in done.stderr
+    assert (tmp_path / "spawned").read_text() == "x"
+
+
 def test_on_a_terminal_the_state_stays_below_the_log(tmp_path: Path) -> None:
+    if sys.platform == "win32":
+        return
     import pty
 
     ours, theirs = pty.openpty()
