@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import memory_watch
 from bot import config
 from bot.config import ROOT
 from bot.logs import LogLine, Progress
@@ -49,5 +50,6 @@ def session(env_path: Path | None) -> Session:
             [*command, "--env", str(env_path)] if env_path else command,
             read_heartbeat=heartbeats(settings.database_path),
             spawns_path=settings.data_dir / "spawns.json",
+            memory=memory_watch.watch(settings),
         ),
     )
