@@ -6,6 +6,7 @@ too. Its output is always being read, into a buffer that forgets the oldest line
 
 import atexit
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -157,13 +158,15 @@ class Child:
         assert self._process.stdout is not None
         with self._process.stdout as stream:
             for lines in _batches(stream):
+                self._note([line for line in lines if line.startswith(_ERROR)])
                 if progress := [line for line in lines if line.startswith(_PROGRESS)]:
                     self.output.put(_event(progress[-1]))
-                if errors := [line for line in lines if line.startswith(_ERROR)]:
-                    self.last_error = (
-                        errors[-1].decode("utf-8", "replace").strip().removeprefix(ERROR)
-                    )
                 self.output.feed([line for line in lines if not line.startswith(_PROGRESS)])
+
+    def _note(self, errors: list[bytes]) -> None:
+        for event in map(_event, errors[-1:]):
+            if isinstance(event, LogLine):
+                self.last_error = event.text.removeprefix(ERROR)
 
 
 class Step:
@@ -252,8 +255,11 @@ def _event(raw: bytes) -> LogLine | Progress:
     event = parse(raw.decode("utf-8", errors="replace"))
     if isinstance(event, Progress):
         return event
-    level = "ERROR" if raw.startswith(_ERROR) else event.level
-    return LogLine(event.time or _stamp(time.time()), level, event.source, event.text)
+    return dataclasses.replace(
+        event,
+        time=event.time or _stamp(time.time()),
+        level="ERROR" if raw.startswith(_ERROR) else event.level,
+    )
 
 
 def _stamp(seconds: float) -> str:

@@ -227,7 +227,7 @@ async def _beat_forever(connection: sqlite3.Connection, model: str) -> None:
         beat = database.Heartbeat(os.getpid(), started, time.time(), _memory_mb(), model)
         try:
             database.beat(connection, "bot", beat)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             log.warning("no sign of life could be written: %s", error)
         await asyncio.sleep(BEAT_SECONDS)
 

@@ -58,6 +58,15 @@ def test_the_level_comes_from_the_log_line_and_not_from_its_text() -> None:
     assert events[1].time.endswith("Z")
 
 
+def test_the_reason_of_a_failure_is_remembered_without_its_secrets() -> None:
+    token = "MTIzNDU2Nzg5MDEyMzQ1Njc4.aaaaaa." + "b" * 38
+    child = Child(python(f"print('error: {token} is no token. Paste another.\\x1b')"), Output())
+    while child.exit_code() is None:
+        time.sleep(0.01)
+    child.clear_up()
+    assert child.last_error == "[token] is no token. Paste another.\\x1b"
+
+
 def test_only_the_newest_progress_is_kept() -> None:
     output = Output()
     for done in range(3):

@@ -1,7 +1,9 @@
-"""Nobody is left behind: whichever process is killed, what it started ends as well."""
+"""Nobody is left behind: whichever process is killed, what it started ends as well.
+
+`LAUNCHER_KILLS=200` kills as many launchers as a release has to survive.
+"""
 
 import itertools
-import json
 import os
 import random
 import subprocess
@@ -13,11 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot import tether
-from bot.config import ROOT
-from bot.logs import LogLine
+import bot_controller
+from bot import main, tether
+from bot.config import NEEDS_A_PERSON, ROOT
+from bot.logs import LogLine, Progress
 from bot_controller import State
-from child_process import Child, Output, run_step
+from child_process import BUFFER_LINES, Child, Output, run_step
 from tests.scripted_bot import BOT, Bench, alive
 
 KILLS = int(os.environ.get("LAUNCHER_KILLS", "20"))
@@ -25,7 +28,6 @@ PROMISE_SECONDS = 2.0
 
 DEAF = "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
 TWO_GENERATIONS = f"""
-import asyncio, subprocess
 from bot import tether
 subprocess.Popen(tether.command([sys.executable, "-c", {DEAF!r} + "time.sleep(600)", sys.argv[1]]))
 beat()
@@ -247,17 +249,20 @@ def test_a_bot_that_prints_no_text_at_all_is_supervised_like_any(bench: Bench) -
     controller = bench.run(binary)
     controller.stop()
     bench.until(controller, lambda: controller.state is State.STOPPED)
-    assert all(isinstance(event, LogLine) for event in controller.output.take(BIG))
-
-
-BIG = 100_000
+    assert all(isinstance(event, LogLine) for event in controller.output.take(BUFFER_LINES))
 
 
 def test_a_program_that_cannot_run_says_so_and_is_not_tried_again(tmp_path: Path) -> None:
-    said: list[str] = []
-    code = run_step([str(tmp_path / "missing")], lambda event: said.append(json.dumps(str(event))))
-    assert code == tether.CANNOT_RUN
-    assert "missing cannot be run" in said[0]
+    said: list[LogLine | Progress] = []
+    code = run_step([str(tmp_path / "missing")], said.append)
+    assert code == tether.CANNOT_RUN == NEEDS_A_PERSON
+    assert isinstance(said[0], LogLine)
+    assert "missing cannot be run" in said[0].text
+
+
+def test_the_bot_has_left_and_has_told_where_it_hangs_before_patience_ends() -> None:
+    assert main.FINISH_SECONDS < bot_controller.STOP_SECONDS
+    assert main.BEAT_SECONDS + main.HUNG_SECONDS < bot_controller.HANG_SECONDS
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
