@@ -48,7 +48,7 @@ class BaseModel:
 BASE_MODELS = (
     BaseModel(
         key=RECOMMENDED,
-        title="Qwen2.5 3B Instruct",
+        title="Qwen2.5 3B",
         repo="Qwen/Qwen2.5-3B-Instruct-GGUF",
         file="qwen2.5-3b-instruct-q4_k_m.gguf",
         size_bytes=2_104_932_768,
@@ -58,11 +58,11 @@ BASE_MODELS = (
         licence="Qwen Research",
         licence_page="https://huggingface.co/Qwen/Qwen2.5-3B-Instruct/blob/main/LICENSE",
         is_free_for_business=False,
-        remark="The default: writes most like people do.",
+        remark="Writes most like people do",
     ),
     BaseModel(
         key="llama-3.2-3b",
-        title="Llama 3.2 3B Instruct",
+        title="Llama 3.2 3B",
         repo="bartowski/Llama-3.2-3B-Instruct-GGUF",
         file="Llama-3.2-3B-Instruct-Q4_K_M.gguf",
         size_bytes=2_019_377_696,
@@ -72,11 +72,11 @@ BASE_MODELS = (
         licence="Llama 3.2 Community",
         licence_page="https://www.llama.com/llama3_2/license/",
         is_free_for_business=True,
-        remark="Name “Llama” beside whatever you publish of it.",
+        remark="Name Llama in what you publish",
     ),
     BaseModel(
         key="ministral-3-3b",
-        title="Ministral 3 3B Instruct",
+        title="Ministral 3 3B",
         repo="mistralai/Ministral-3-3B-Instruct-2512-GGUF",
         file="Ministral-3-3B-Instruct-2512-Q4_K_M.gguf",
         size_bytes=2_150_000_000,
@@ -86,7 +86,7 @@ BASE_MODELS = (
         licence="Apache-2.0",
         licence_page="https://www.apache.org/licenses/LICENSE-2.0",
         is_free_for_business=True,
-        remark="The freest of the 3B models; many languages.",
+        remark="Many languages; the freest of 3B",
     ),
     BaseModel(
         key="gemma-3-1b",
@@ -100,7 +100,7 @@ BASE_MODELS = (
         licence="Gemma Terms of Use",
         licence_page="https://ai.google.dev/gemma/terms",
         is_free_for_business=True,
-        remark="For little memory. Some uses are forbidden.",
+        remark="For little memory",
     ),
     BaseModel(
         key="deepseek-r1-1.5b",
@@ -114,7 +114,7 @@ BASE_MODELS = (
         licence="MIT",
         licence_page="https://opensource.org/license/mit",
         is_free_for_business=True,
-        remark="Thinks first: slow, and not made for chatting.",
+        remark="Reasons first: slow to chat",
     ),
     BaseModel(
         key="deepseek-r1-7b",
@@ -128,7 +128,7 @@ BASE_MODELS = (
         licence="MIT",
         licence_page="https://opensource.org/license/mit",
         is_free_for_business=True,
-        remark="Thinks first: slow, and not made for chatting.",
+        remark="Reasons first: slow to chat",
     ),
     BaseModel(
         key="phi-4",
@@ -142,11 +142,11 @@ BASE_MODELS = (
         licence="MIT",
         licence_page="https://opensource.org/license/mit",
         is_free_for_business=True,
-        remark="For big machines; better at facts than at chatting.",
+        remark="Better at facts than at chatting",
     ),
     BaseModel(
         key=SMALL,
-        title="SmolLM2 135M Instruct",
+        title="SmolLM2 135M",
         repo="",
         file=Path(SMALL_MODEL.member).name,
         size_bytes=SMALL_MODEL.size_mb * 1_000_000,
@@ -156,7 +156,7 @@ BASE_MODELS = (
         licence=SMALL_MODEL.licence,
         licence_page="https://www.apache.org/licenses/LICENSE-2.0",
         is_free_for_business=True,
-        remark="Runs anywhere, to try things out; small talk only.",
+        remark="To try things out; small talk",
     ),
 )
 

@@ -62,7 +62,8 @@ def write(here: Folders, known: Known) -> None:
 
 def _write(path: Path, values: dict[str, str]) -> None:
     """Put the values into a copy, see that the bot can work with it, and only then replace."""
-    before = path.read_text("utf-8-sig", "replace") if path.exists() else ""
+    template = path if path.exists() else config.ROOT / ".env.example"  # for its comments
+    before = template.read_text("utf-8-sig", "replace") if template.exists() else ""
     partial = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)

@@ -12,16 +12,21 @@ from model.base_models import Machine
 BIG = Machine(16 * 10**9, 12 * 10**9, 100 * 10**9)
 
 
+def first_run(folder: Path, api: str, machine: Machine, mend: str = "") -> FirstRun:
+    """A first run whose files are all in one folder, on a machine of any size."""
+    here = Folders(folder / ".env", folder / "data", folder / "models", api)
+    steps = [
+        PickModel(here, lambda _: machine) if isinstance(step, PickModel) else step
+        for step in all_steps(here)
+    ]
+    return FirstRun(here=here, steps=steps, mend=mend)
+
+
 class Guide:
     """A first run and a hand that answers."""
 
     def __init__(self, folder: Path, api: str, machine: Machine = BIG, mend: str = "") -> None:
-        here = Folders(folder / ".env", folder / "data", folder / "models", api)
-        steps = [
-            PickModel(here, lambda _: machine) if isinstance(step, PickModel) else step
-            for step in all_steps(here)
-        ]
-        self.run = FirstRun(here=here, steps=steps, mend=mend)
+        self.run = first_run(folder, api, machine, mend)
         self.inputs, self._clock = 0, 0.0
         self.wait()
 
