@@ -38,24 +38,39 @@ def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
         if arguments.demo:
             return terminal.demo(arguments.max_steps if arguments.train else 0)
         return terminal.supervise(arguments.env)
+    import single_instance
+    from bot import config
+
+    try:
+        return _window(arguments)
+    except single_instance.AlreadyRunning as other:
+        print(other)
+        return 0
+    except config.UserError as error:
+        return config.exit_with(error)
+
+
+def _window(arguments: argparse.Namespace) -> int:
+    """The window, or a call to the one that is open already (`AlreadyRunning`)."""
+    import single_instance
     from bot import config
     from gui import app, preferences
     from gui.session import Report, Session, session
     from sandbox.demo import Demo
 
-    folder = config.data_dir(arguments.env)
-    try:
-        if arguments.demo:
-            demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
-            return app.run(demo.prepare, demo.steps, folder=folder)
+    folder = config.data_dir(arguments.env)  # of what the launcher itself remembers
+    if arguments.demo:
+        folder = config.ROOT / "data_storage" / "demo-window"  # the demo's own is made anew
+    instance = single_instance.acquire(folder, "the window")
+    if arguments.demo:
+        demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
+        return app.run(demo.prepare, demo.steps, folder=folder, instance=instance)
 
-        def prepare(report: Report) -> Session:
-            starts = preferences.read(folder).starts_bot
-            return dataclasses.replace(session(arguments.env), starts_at_once=starts)
+    def prepare(report: Report) -> Session:
+        starts = preferences.read(folder).starts_bot
+        return dataclasses.replace(session(arguments.env), starts_at_once=starts)
 
-        return app.run(prepare, folder=folder, is_minimised=arguments.minimized)
-    except config.UserError as error:
-        return config.exit_with(error)
+    return app.run(prepare, folder=folder, instance=instance, is_minimised=arguments.minimized)
 
 
 def _has_display() -> bool:

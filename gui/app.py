@@ -24,6 +24,7 @@ from gui.presenter import Presenter
 from gui.session import Prepare
 from gui.snapshot import Snapshot
 from gui.surroundings import SHOW, Surroundings
+from single_instance import Instance
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +37,19 @@ _ZOOM = {("plus", "equal", "KP_Add"): 25, ("minus", "KP_Subtract"): -25, ("0", "
 
 
 def run(
-    prepare: Prepare, steps: Sequence[str] = (), *, folder: Path, is_minimised: bool = False
+    prepare: Prepare,
+    steps: Sequence[str] = (),
+    *,
+    folder: Path,
+    instance: Instance | None = None,
+    is_minimised: bool = False,
 ) -> int:
     """Show the window until it is closed; gives back the exit code.
 
     `prepare(report)` makes the `Session`, in a thread, while the window shows `steps` and what is
     reported; its `UserError` is shown with a Retry button. `folder` is where the preferences are
-    kept. `is_minimised`: it begins in the tray, or where there is none as an icon of the taskbar.
-    Raises `UserError` where there is no display.
+    kept; a call to the `instance` brings the window up. `is_minimised`: it begins in the tray, or
+    where there is none as an icon of the taskbar. Raises `UserError` where there is no display.
     """
     gc.disable()  # a font that another thread finds to be garbage would call Tk from there
     try:
@@ -53,7 +59,7 @@ def run(
             f"No window can be opened ({error}). On a computer without a screen run: "
             "python3 launcher.py --headless"
         ) from None
-    app = App(root, Presenter(prepare, steps), folder)
+    app = App(root, Presenter(prepare, steps), folder, instance)
     if is_minimised or app.preferences.starts_minimised:
         app.minimise()
     signal.signal(signal.SIGTERM, lambda *_: app.close())
@@ -65,8 +71,11 @@ def run(
 class App:
     """Ties the presenter to the window, ten times a second."""
 
-    def __init__(self, root: ctk.CTk, presenter: Presenter, folder: Path) -> None:
+    def __init__(
+        self, root: ctk.CTk, presenter: Presenter, folder: Path, instance: Instance | None = None
+    ) -> None:
         self.root, self.presenter, self._folder = root, presenter, folder
+        self._instance = instance
         self.preferences = preferences.read(folder)
         self._dress()
         wheel.fix(root)
@@ -161,6 +170,8 @@ class App:
 
     def _tend(self, snapshot: Snapshot) -> None:
         """Keep up what there is beside the window, and do what is asked for there."""
+        if self._instance and self._instance.was_called():
+            self.bring_back()
         if self._around is None:  # not before the window is there
             self._around = Surroundings(self.preferences)
             return

@@ -188,10 +188,11 @@ class Engine:
             if queue:
                 queue.put_nowait(answer)
         code = await process.wait()
-        for queue in self._answers.values():
-            queue.put_nowait({"error": f"the worker ended (exit code {code}); it restarts"})
-        if self._process is process:
+        if is_wanted := self._process is process:
             log.error("the model's worker ended, exit code %s; the next reply restarts it", code)
+        what = f"the worker ended (exit code {code}); it restarts" if is_wanted else "stopped"
+        for queue in self._answers.values():
+            queue.put_nowait({"error": what})
 
 
 def _message(line: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import customtkinter as ctk
 import pytest
 
+import single_instance
 from bot.config import ROOT
 from bot.logs import LogLine
 from child_process import Child, Output
@@ -188,3 +189,16 @@ def test_a_minimised_start_goes_to_the_tray_once_there_is_one(desk: Desk, tray: 
     tray.asked = ["show"]
     desk.app.step(time.time())
     assert desk.root.state() == "normal"
+
+
+def test_a_second_start_brings_the_window_back(
+    desk: Desk, tray: _Tray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    instance = single_instance.acquire(tmp_path / "one", "the window")
+    monkeypatch.setattr(desk.app, "_instance", instance)
+    close_by_its_cross(desk)
+    with pytest.raises(single_instance.AlreadyRunning):
+        single_instance.acquire(tmp_path / "one", "the window")
+    desk.app.step(time.time())
+    assert desk.root.state() == "normal"
+    instance.close()
