@@ -55,8 +55,8 @@ class Table:
         self.tree.bind("<space>", lambda _: self._turn(self.tree.focus()))
         self.tree.bind("<Control-a>", lambda _: self._turn_all())
         self.tree.bind("<<TreeviewSelect>>", lambda _: self._selected())
-        for key in ("<Return>", "<KP_Enter>", "<Double-Button-1>"):
-            self.tree.bind(key, lambda event: self._finish(event, went_on))
+        for key in ("<Return>", "<KP_Enter>"):
+            self.tree.bind(key, lambda _: self._finish(went_on))
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -140,10 +140,8 @@ class Table:
             self._draw()
         return "break"
 
-    def _finish(self, event: Any, went_on: Callable[[], object]) -> str:
-        is_mouse = event.type == tkinter.EventType.ButtonPress
-        if not is_mouse or (not self._takes_many and self.tree.identify_row(event.y)):
-            went_on()
+    def _finish(self, went_on: Callable[[], object]) -> str:
+        went_on()
         return "break"
 
     def _scrolled(self, first: float, last: float) -> None:

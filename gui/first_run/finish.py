@@ -1,10 +1,13 @@
 """Reads what an `.env` already says, and writes it anew, whole, when everything is chosen."""
 
 import contextlib
+import io
 import os
+import re
 from pathlib import Path
 
 import dotenv
+from dotenv.parser import parse_stream
 
 from bot import config
 from bot.config import DISCORD_API, UserError
@@ -62,15 +65,13 @@ def write(here: Folders, known: Known) -> None:
 
 def _write(path: Path, values: dict[str, str]) -> None:
     """Put the values into a copy, see that the bot can work with it, and only then replace."""
-    template = path if path.exists() else config.ROOT / ".env.example"  # for its comments
-    before = template.read_text("utf-8-sig", "replace") if template.exists() else ""
     partial = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
     try:
         opened = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(opened, "w", encoding="utf-8") as file:
-            file.write(before)
+            file.write(_before(path))
         for name, value in values.items():
             dotenv.set_key(partial, name, value, quote_mode="auto", encoding="utf-8")
         os.chmod(partial, 0o600)
@@ -80,6 +81,14 @@ def _write(path: Path, values: dict[str, str]) -> None:
         raise UserError(str(error).replace(str(partial), str(path))) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _before(path: Path) -> str:
+    """The file's lines that can be read; of a new file the example's, for its comments."""
+    template = path if path.exists() else config.ROOT / ".env.example"
+    text = template.read_text("utf-8-sig", "replace") if template.exists() else ""
+    parts = parse_stream(io.StringIO(text))
+    return "".join(part.original.string for part in parts if not part.error)
 
 
 def _confirm(database_path: Path) -> None:
@@ -108,4 +117,4 @@ def _read(path: Path) -> dict[str, str]:
 
 def _ids(text: str) -> tuple[int, ...]:
     parts = text.replace(",", " ").replace(";", " ").split()
-    return tuple(int(part) for part in parts if part.isascii() and part.isdigit())
+    return tuple(int(part) for part in parts if re.fullmatch("[0-9]{5,20}", part))

@@ -1,6 +1,7 @@
 """The steps in the middle: where the bot lives, what it reads, whom it obeys, and permission."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from bot.config import UserError
@@ -210,4 +211,4 @@ def _row(channel: Channel) -> Choice:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and 5 <= len(text) <= 20
+    return re.fullmatch("[0-9]{5,20}", text) is not None

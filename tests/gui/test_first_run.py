@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import json
 import os
+import random
 import stat
+import string
 import subprocess
 import sys
 import threading
@@ -294,6 +296,36 @@ def test_a_download_that_fails_stays_on_its_page_and_leads_to_another_model(
     assert view.step == "download" and view.mend == "model"
     guide.run.go_to(view.mend)
     assert guide.wait().step == "model" and not guide.view.error
+
+
+def test_garbage_in_every_field_stays_out_of_the_env(
+    sandbox: Sandbox, guide: Guide, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    really = discord_setup.server
+
+    def server(*how: Any) -> discord_setup.Server:
+        return dataclasses.replace(really(*how), owner=Named(77777, "bob"))
+
+    monkeypatch.setattr(discord_setup, "server", server)
+    dice, letters = random.Random(3), string.printable + "äß💥\u202e\x00²"
+    for step in ("token", "channels", "admin", "model"):
+        guide.at(step, sandbox.world.token)
+        for _ in range(500):
+            field = "x" + "".join(dice.choices(letters, k=dice.randrange(90)))
+            guide.run.answer(field, (field[::-1],))
+            assert guide.view.step == step and guide.view.error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\xff\xfe\x00", b"CHANNELS=" + b"9" * 5000, b"ADMIN_USERS=\nSERVER_ID=abc", b"=\n'"],
+)
+def test_a_garbage_env_is_no_obstacle(sandbox: Sandbox, tmp_path: Path, garbage: bytes) -> None:
+    (tmp_path / ".env").write_bytes(garbage)
+    guide = Guide(tmp_path, sandbox.api).at("model", sandbox.world.token)
+    guide.go()
+    assert guide.run.outcome and config.load(tmp_path / ".env").admin_ids
 
 
 def test_going_back_keeps_every_answer(sandbox: Sandbox, guide: Guide) -> None:
