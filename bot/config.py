@@ -1,6 +1,5 @@
 """The `.env` file as one frozen value, checked, with errors that say the way out."""
 
-import asyncio
 import base64
 import binascii
 import contextlib
@@ -8,10 +7,7 @@ import dataclasses
 import io
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -225,23 +221,3 @@ def exit_with(error: UserError) -> int:
     """Print the sentence as the last thing and give back the exit code for a root to return."""
     print(f"error: {error}", file=sys.stderr, flush=True)
     return NEEDS_A_PERSON
-
-
-def on_stop_request(stop: Callable[[], None], *, watch_stdin: bool) -> None:
-    """Call `stop` in the running event loop on SIGINT, SIGTERM and, if asked, when stdin closes.
-
-    Closing a child's stdin works on every system, also when its parent was killed.
-    """
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows: closing stdin does it there
-            loop.add_signal_handler(name, stop)
-
-    def wait_for_parent() -> None:
-        while os.read(0, 4096):  # not sys.stdin: its lock, held here, aborts a Python that ends
-            pass
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            loop.call_soon_threadsafe(stop)
-
-    if watch_stdin:
-        threading.Thread(target=wait_for_parent, daemon=True).start()

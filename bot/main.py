@@ -29,6 +29,7 @@ from bot.config import Config, UserError
 from bot.handlers import NOBODY, Handler
 from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
+from bot.stopping import on_stop_request
 from data import discord_api
 from model import catalog
 from model.inference import Engine
@@ -85,7 +86,7 @@ async def run(
     bot = PersonaBot(settings, connection, engine, recall)
     talking = asyncio.create_task(_talk(bot, engine, recall, settings))
     beating = asyncio.create_task(_beat_forever(connection, model.stem))
-    config.on_stop_request(lambda: bot.request_stop(talking), watch_stdin=is_supervised)
+    on_stop_request(lambda: bot.request_stop(talking), watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await talking

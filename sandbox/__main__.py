@@ -12,7 +12,8 @@ import errno
 import json
 import sys
 
-from bot.config import UserError, exit_with, on_stop_request
+from bot.config import UserError, exit_with
+from bot.stopping import on_stop_request
 from sandbox import community
 from sandbox.gateway import PRIVILEGED
 from sandbox.server import Sandbox

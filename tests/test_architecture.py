@@ -43,6 +43,7 @@ RUNGS = {
     "bot.logs": FLOOR,
     "bot.tether": FLOOR,
     "bot.job_object": FLOOR,
+    "bot.stopping": FLOOR,
 }
 ALONE = {"bootstrap", "prerequisites", "setup_phase"}  # they run before anything is installed
 OURS = ALONE | {name.partition(".")[0] for name in RUNGS}
