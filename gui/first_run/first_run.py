@@ -15,7 +15,7 @@ from gui.first_run import finish, mending
 from gui.first_run.bot_steps import Intents, Token, Welcome
 from gui.first_run.last_steps import Fetch, PickModel, Start
 from gui.first_run.server_steps import Invite, Permission, PickAdmin, PickChannels, PickServer
-from gui.first_run.state import CONNECT, DEMO, STAGES, Download, Folders, Known, Outcome, View
+from gui.first_run.state import CONNECT, DEMO, Download, Folders, Known, Outcome, View
 from gui.first_run.step import Job, Step
 from model.downloads import Paused
 
@@ -103,11 +103,6 @@ class FirstRun:
             can_go_back=bool(self._before(place)) and not self.outcome,
             is_busy=walk is not None,
         )
-
-    @property
-    def stage(self) -> int:
-        """How far it is, as a place in `STAGES`."""
-        return STAGES.index(self.view.stage)
 
     def answer(self, field: str = "", chosen: Sequence[str] = ()) -> None:
         """Take the page's answer and go on; what is wrong with it is in `view.error`."""
