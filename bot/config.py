@@ -36,7 +36,8 @@ class Config:
     server_id: int
     admin_ids: frozenset[int]
     channel_ids: frozenset[int] = frozenset()
-    model_path: Path | None = None
+    model_path: Path | None = None  # wins over whatever is deployed
+    base_model: Path | None = None  # until one is deployed
     context_length: int = 2048
     threads: int = 0
     gpu_layers: int = 0
@@ -79,6 +80,7 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
         admin_ids=_admins(text["ADMIN_USERS"], path) if needs_discord else frozenset(),
         channel_ids=_ids("CHANNELS", text["CHANNELS"], path),
         model_path=_path(text["MODEL_PATH"], path) if text["MODEL_PATH"] else None,
+        base_model=_path(text["BASE_MODEL"], path) if text["BASE_MODEL"] else None,
         context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], 2048, 256, 131_072, path),
         threads=_number("THREADS", text["THREADS"], 0, 0, 512, path),
         gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], 0, -1, 1000, path),
@@ -87,6 +89,15 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
         log_level=_level(text["LOG_LEVEL"], path),
         api_base=_api_base(text["DISCORD_API_BASE"], path),
     )
+
+
+def works(env_path: Path | None) -> bool:
+    """Whether a bot could start with these settings."""
+    try:
+        load(env_path)
+    except UserError:
+        return False
+    return True
 
 
 def data_dir(env_path: Path | None) -> Path:
@@ -102,6 +113,7 @@ _NAMES = (
     "ADMIN_USERS",
     "CHANNELS",
     "MODEL_PATH",
+    "BASE_MODEL",
     "CONTEXT_LENGTH",
     "THREADS",
     "GPU_LAYERS",

@@ -61,9 +61,9 @@ def main() -> int:
 
 
 def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
-    """The model to run: MODEL_PATH, else the deployed one, else the small default model."""
+    """The model to run: MODEL_PATH, else the deployed one, else BASE_MODEL, else the small one."""
     deployed = database.deployed_model(connection)
-    path = settings.model_path or (deployed and deployed.path)
+    path = settings.model_path or (deployed and deployed.path) or settings.base_model
     path = path or catalog.small_model(settings.models_dir)
     catalog.check_gguf(path)
     return path

@@ -263,7 +263,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where it was.")
         return 130
-    print(f"\n{path}\nTo use it, set MODEL_PATH={path} in .env. Licence: {model.licence_page}")
+    print(f"\n{path}\nTo use it, set BASE_MODEL={path} in .env. Licence: {model.licence_page}")
     return 0
 
 

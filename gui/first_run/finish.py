@@ -29,14 +29,14 @@ def folders(env_path: Path | None) -> Folders:
 def seed(here: Folders) -> Known:
     """What an `.env` that is there already answers; parts that make no sense are left out."""
     text = _read(here.env_path)
-    model = text.get("MODEL_PATH", "")
+    model = text.get("BASE_MODEL", "")
     return Known(
         token=text.get("DISCORD_TOKEN", "").removeprefix("Bot ").strip(),
         server_id=next(iter(_ids(text.get("SERVER_ID", ""))), 0),
         channel_ids=_ids(text.get("CHANNELS", "")),
         admin_ids=_ids(text.get("ADMIN_USERS", "")),
         is_permitted=_was_permitted(here.database_path),
-        model_path=str(here.env_path.resolve().parent / Path(model).expanduser()) if model else "",
+        base_model=str(here.env_path.resolve().parent / Path(model).expanduser()) if model else "",
         is_seeded=bool(text.get("DISCORD_TOKEN")),
     )
 
@@ -48,7 +48,7 @@ def write(here: Folders, known: Known) -> None:
         "SERVER_ID": str(known.server_id),
         "ADMIN_USERS": ",".join(map(str, known.admin_ids)),
         "CHANNELS": ",".join(map(str, known.channel_ids)),
-        "MODEL_PATH": known.model_path,
+        "BASE_MODEL": known.base_model,
     }
     if here.api_base != DISCORD_API:
         values["DISCORD_API_BASE"] = here.api_base

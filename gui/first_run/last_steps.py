@@ -90,7 +90,7 @@ class Fetch(Step):
         path = downloads.fetch(model, self.here.models_dir, job.report, lambda: job.is_cancelled)
         # empty lets a model that is deployed later take over from the small one
         chosen = str(path.resolve()) if model.repo else ""
-        return dataclasses.replace(known, model_path=chosen)
+        return dataclasses.replace(known, base_model=chosen)
 
 
 class Start(Step):
@@ -130,9 +130,9 @@ def _row(model: BaseModel, best: BaseModel, machine: Machine, models_dir: Path) 
 
 def _kept(known: Known) -> tuple[Choice, ...]:
     """The model that is in use already, where there is one."""
-    if not known.is_seeded or (known.model_path and not Path(known.model_path).exists()):
+    if not known.is_seeded or (known.base_model and not Path(known.base_model).exists()):
         return ()
-    title = Path(known.model_path).name if known.model_path else "the one in use"
+    title = Path(known.base_model).name if known.base_model else "the one in use"
     return (Choice(KEEP, (title, "is here", "", "", "", "What the bot runs now.")),)
 
 

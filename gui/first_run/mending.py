@@ -13,8 +13,8 @@ _STEPS = (
     ("permission", r"--i-have-permission|needs permission"),
     (
         "model",
-        r"MODEL_PATH|There is no model at|Cannot read the model|is not a GGUF|Git-LFS pointer"
-        r"|Choose another model|choose a smaller model|choose SmolLM2",
+        r"MODEL_PATH|BASE_MODEL|There is no model at|Cannot read the model|is not a GGUF"
+        r"|Git-LFS pointer|Choose another model|choose a smaller model|choose SmolLM2",
     ),
 )
 

@@ -37,7 +37,7 @@ class Known:
     admin_ids: tuple[int, ...] = ()
     is_permitted: bool = False
     model: str = ""
-    model_path: str = ""  # as `.env` has it
+    base_model: str = ""  # as `.env` has it
     is_seeded: bool = False  # `.env` was there already
 
 

@@ -78,7 +78,7 @@ def test_nothing_to_a_running_bot_in_five_answers(tmp_path: Path) -> None:
     settings = config.load(tmp_path / ".env")
     assert settings.server_id == int(told["guild_id"]) and settings.api_base == told["api"]
     assert settings.admin_ids == {int(told["owner_id"])} and not settings.channel_ids
-    assert settings.model_path and settings.model_path.name.startswith("qwen")
+    assert settings.base_model and settings.base_model.name.startswith("qwen")
     if os.name == "posix":
         assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
     assert "# https://discord.com/developers" in (tmp_path / ".env").read_text("utf-8")

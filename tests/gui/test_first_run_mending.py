@@ -84,11 +84,11 @@ def test_mending_never_picks_another_server_or_model_by_itself(
 
 def test_a_model_in_use_can_be_kept(sandbox: Sandbox, tmp_path: Path) -> None:
     _finished(sandbox, tmp_path)
-    before = config.load(tmp_path / ".env").model_path
+    before = config.load(tmp_path / ".env").base_model
     guide = Guide(tmp_path, sandbox.api).at("model", sandbox.world.token)
     assert guide.view.chosen == (KEEP,)
     guide.go()
-    assert config.load(tmp_path / ".env").model_path == before
+    assert config.load(tmp_path / ".env").base_model == before
 
 
 CONFIG = config.Config(
@@ -104,7 +104,7 @@ CONFIG = config.Config(
         (str(discord_api.not_a_member(CONFIG)), "invite"),
         (str(privacy.permission_needed()), "permission"),
         (str(discord_api.unreachable(OSError())), ""),
-        ("There is no model at models/x.gguf. Set MODEL_PATH in .env.", "model"),
+        ("There is no model at models/x.gguf. Set BASE_MODEL in .env.", "model"),
         ("Something else", ""),
     ],
 )

@@ -51,7 +51,7 @@ def test_a_terminal_leads_to_a_working_env(sandbox: Sandbox, tmp_path: Path) -> 
     assert "three parts" in done.stdout and token not in done.stdout + done.stderr
     settings = config.load(tmp_path / ".env")
     assert settings.server_id == sandbox.world.guild_id and len(settings.channel_ids) == 2
-    assert settings.model_path and settings.model_path.name.startswith("gemma")
+    assert settings.base_model and settings.base_model.name.startswith("gemma")
 
 
 def test_giving_up_in_a_terminal_writes_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
