@@ -55,22 +55,35 @@ def _window(arguments: argparse.Namespace) -> int:
     import single_instance
     from bot import config
     from gui import app, preferences
-    from gui.session import Report, Session, session
+    from gui.session import Report, Session, Way, session
     from sandbox.demo import Demo
 
     folder = config.data_dir(arguments.env)  # of what the launcher itself remembers
     if arguments.demo:
         folder = config.ROOT / "data_storage" / "demo-window"  # the demo's own is made anew
     instance = single_instance.acquire(folder, "the window")
+
+    def own(starts_at_once: bool) -> Way:
+        def prepare(report: Report) -> Session:
+            return dataclasses.replace(session(arguments.env), starts_at_once=starts_at_once)
+
+        return Way(prepare)
+
+    demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
+    show = Way(demo.prepare, demo.steps)
     if arguments.demo:
-        demo = Demo(max_steps=arguments.max_steps if arguments.train else 0)
-        return app.run(demo.prepare, demo.steps, folder=folder, instance=instance)
-
-    def prepare(report: Report) -> Session:
-        starts = preferences.read(folder).starts_bot
-        return dataclasses.replace(session(arguments.env), starts_at_once=starts)
-
-    return app.run(prepare, folder=folder, instance=instance, is_minimised=arguments.minimized)
+        return app.run(app.Start(show, folder, arguments.env, instance))
+    liked = preferences.read(folder)
+    start = app.Start(
+        own(liked.starts_bot),
+        folder,
+        arguments.env,
+        instance,
+        is_minimised=arguments.minimized,
+        is_first=not liked.is_set_up and not config.works(arguments.env),
+        way_of=lambda outcome: show if outcome.kind == "demo" else own(True),
+    )
+    return app.run(start)
 
 
 def _has_display() -> bool:

@@ -20,7 +20,7 @@ from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import BotController, State
 from gui.presenter import Presenter
-from gui.session import Session, session
+from gui.session import Session, Way, session
 from gui.snapshot import Snapshot
 from sandbox.demo import Demo
 from single_instance import AlreadyRunning
@@ -39,7 +39,7 @@ def supervise(env_path: Path | None) -> int:
         return config.exit_with(error)
     except AlreadyRunning as other:
         return config.exit_with(UserError(f"{other} Stop it first."))
-    presenter = Presenter(lambda report: dataclasses.replace(prepared, starts_at_once=True))
+    presenter = Presenter(Way(lambda report: dataclasses.replace(prepared, starts_at_once=True)))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager stops us so
     with _Live() if sys.stdout.isatty() else _Lines() as screen:
         try:

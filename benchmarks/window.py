@@ -124,7 +124,7 @@ def _window(role: str, seconds: float) -> dict[str, Any]:
     """Open the launcher's window on a bot of ours, and measure what the role asks for."""
     from bot_controller import BotController, heartbeats
     from gui import app
-    from gui.session import Session
+    from gui.session import Session, Way
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -151,7 +151,7 @@ def _window(role: str, seconds: float) -> dict[str, Any]:
             measure.look(self)
 
         app.App.step = stepped  # type: ignore[method-assign]
-        app.run(lambda report: session, folder=folder)
+        app.run(app.Start(Way(lambda report: session), folder))
     found: dict[str, Any] = measure.found
     return found
 

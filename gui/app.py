@@ -8,23 +8,28 @@ import sys
 import time
 import tkinter
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import customtkinter as ctk
 
 from bot.config import UserError
 from gui import emoji_probe, preferences, theme, wheel
 from gui.components import system_tray
-from gui.components.main_window import MainWindow
+from gui.components.main_window import MainWindow, Wishes
+from gui.guidance import Guidance
 from gui.preferences import Preferences
 from gui.presenter import Presenter
-from gui.session import Prepare
+from gui.session import Way
 from gui.snapshot import Snapshot
 from gui.surroundings import SHOW, Surroundings
 from single_instance import Instance
+
+if TYPE_CHECKING:
+    from gui.first_run.state import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -36,20 +41,29 @@ SMALLEST, LARGEST = 75, 250  # percent
 _ZOOM = {("plus", "equal", "KP_Add"): 25, ("minus", "KP_Subtract"): -25, ("0", "KP_0"): 0}
 
 
-def run(
-    prepare: Prepare,
-    steps: Sequence[str] = (),
-    *,
-    folder: Path,
-    instance: Instance | None = None,
-    is_minimised: bool = False,
-) -> int:
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How the launcher begins.
+
+    `way` leads to a bot, in a thread, while the window shows how far it is; its `UserError` is
+    shown with a Retry button. `folder` is where the preferences are kept. A call to the `instance`
+    brings the window up. `is_minimised`: it begins in the tray, or where there is none as an icon
+    of the taskbar. `is_first`: the first run leads the way, and `way_of` says where to.
+    """
+
+    way: Way
+    folder: Path
+    env_path: Path | None = None
+    instance: Instance | None = None
+    is_minimised: bool = False
+    is_first: bool = False
+    way_of: "Callable[[Outcome], Way] | None" = None
+
+
+def run(start: Start) -> int:
     """Show the window until it is closed; gives back the exit code.
 
-    `prepare(report)` makes the `Session`, in a thread, while the window shows `steps` and what is
-    reported; its `UserError` is shown with a Retry button. `folder` is where the preferences are
-    kept; a call to the `instance` brings the window up. `is_minimised`: it begins in the tray, or
-    where there is none as an icon of the taskbar. Raises `UserError` where there is no display.
+    Raises `UserError` where there is no display.
     """
     gc.disable()  # a font that another thread finds to be garbage would call Tk from there
     try:
@@ -59,8 +73,10 @@ def run(
             f"No window can be opened ({error}). On a computer without a screen run: "
             "python3 launcher.py --headless"
         ) from None
-    app = App(root, Presenter(prepare, steps), folder, instance)
-    if is_minimised or app.preferences.starts_minimised:
+    app = App(root, Presenter(start.way, waits=start.is_first), start)
+    if start.is_first:
+        app.lead()
+    elif start.is_minimised or app.preferences.starts_minimised:
         app.minimise()
     signal.signal(signal.SIGTERM, lambda *_: app.close())
     app.beat()
@@ -71,16 +87,15 @@ def run(
 class App:
     """Ties the presenter to the window, ten times a second."""
 
-    def __init__(
-        self, root: ctk.CTk, presenter: Presenter, folder: Path, instance: Instance | None = None
-    ) -> None:
-        self.root, self.presenter, self._folder = root, presenter, folder
-        self._instance = instance
-        self.preferences = preferences.read(folder)
+    def __init__(self, root: ctk.CTk, presenter: Presenter, start: Start) -> None:
+        self.root, self.presenter, self._start = root, presenter, start
+        self._folder = start.folder
+        self.preferences = preferences.read(start.folder)
         self._dress()
         wheel.fix(root)
-        emoji_probe.start(folder)
-        self.window = MainWindow(root, presenter, self.close, self.put_away)
+        emoji_probe.start(start.folder)
+        self.window = MainWindow(root, presenter, Wishes(self.close, self.put_away, self.lead))
+        self.guidance = Guidance(root, start.env_path)
         for keys, step in _ZOOM.items():
             for key in keys:
                 root.bind(f"<Control-{key}>", partial(self._zoom, step))
@@ -126,6 +141,19 @@ class App:
         if self._close_by is not None and (is_late or self.presenter.is_quiet):
             self._leave()
 
+    def lead(self, mend: str = "") -> None:
+        """Begin the first run, or one step of it that mends something."""
+
+        def finished(outcome: "Outcome") -> None:
+            self.prefer(dataclasses.replace(self.preferences, is_set_up=True))
+            if mend or not self._start.way_of:
+                self.presenter.start()
+            else:
+                self.presenter.begin(self._start.way_of(outcome))
+
+        self.presenter.stop()
+        self.guidance.show(finished, mend)
+
     def minimise(self) -> None:
         """Go to the tray as soon as there is one, until then to the taskbar."""
         self._wants_hiding = True
@@ -170,7 +198,8 @@ class App:
 
     def _tend(self, snapshot: Snapshot) -> None:
         """Keep up what there is beside the window, and do what is asked for there."""
-        if self._instance and self._instance.was_called():
+        self.guidance.tick()
+        if self._start.instance and self._start.instance.was_called():
             self.bring_back()
         if self._around is None:  # not before the window is there
             self._around = Surroundings(self.preferences)
@@ -202,6 +231,7 @@ class App:
 
     def _leave(self) -> None:
         self.is_over = True
+        self.guidance.close()
         if self._around:
             self._around.close()
         self.presenter.end()

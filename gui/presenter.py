@@ -4,17 +4,17 @@ import dataclasses
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
+from gui.first_run import mending
 from gui.log_store import LogStore
 from gui.notifications import Facts
 from gui.pipeline import FETCH, Action, Pipeline
-from gui.session import Prepare, Session
+from gui.session import Session, Way
 from gui.setup import Setup
 from gui.snapshot import Snapshot
 from storage import database, milestones
@@ -40,9 +40,10 @@ _TONES = {
 class Presenter:
     """Ticks everything that moves, and sums it up in a `Snapshot`."""
 
-    def __init__(self, prepare: Prepare, steps: Sequence[str] = ()) -> None:
+    def __init__(self, way: Way, waits: bool = False) -> None:
+        """`waits`: nothing happens until `start` or `begin`."""
         self.log = LogStore()
-        self.setup = Setup(prepare, steps)
+        self.setup = Setup(way.prepare, way.steps)
         self.session: Session | None = None
         self.pipeline: Pipeline | None = None
         self.is_closing = False
@@ -56,7 +57,8 @@ class Presenter:
         self._reached: int | None = None  # a milestone that nobody was told of
         self._due: dict[str, float] = {}
         self._said: list[LogLine] = []
-        self.setup.start()
+        if not waits:
+            self.setup.start()
 
     def start(self) -> None:
         """Start the bot, or try again to get one."""
@@ -64,6 +66,11 @@ class Presenter:
             self.session.controller.start()
         else:
             self.setup.start()
+
+    def begin(self, way: Way) -> None:
+        """Go another way to a bot than was said at first."""
+        self.setup = Setup(way.prepare, way.steps)
+        self.setup.start()
 
     def stop(self) -> None:
         """Let the bot finish its reply and end it."""
@@ -176,6 +183,7 @@ class Presenter:
             week=snapshot.week_rows(figures),
             step=self.pipeline.view,
             chat_url=self.session.chat_url,
+            mend="" if self.session.chat_url else mending.step_for(controller.reason),
         )
 
     def facts(self) -> Facts | None:
@@ -198,6 +206,7 @@ class Presenter:
             day=snapshot.day_rows(Stats(), 0),
             week=snapshot.week_rows(Stats()),
             setup=view,
+            mend=mending.step_for(error),
         )
 
     def _open(self, session: Session) -> None:

@@ -37,6 +37,14 @@ class Session:
 Prepare = Callable[[Report], Session]
 
 
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How to get to a `Session`; `prepare` reports which of the `steps` is on."""
+
+    prepare: Prepare
+    steps: tuple[str, ...] = ()
+
+
 def session(env_path: Path | None) -> Session:
     """The bot of a settings file (None: `.env`). Raises `UserError` when the file is not right."""
     settings = config.load(env_path)

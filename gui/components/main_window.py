@@ -1,5 +1,6 @@
 """The main window: puts the pages together and fills them from one snapshot."""
 
+import dataclasses
 import sys
 import tkinter
 from collections.abc import Callable, Mapping, Sequence
@@ -33,19 +34,26 @@ class Page(Protocol):
     def show(self, snapshot: Snapshot) -> None: ...
 
 
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What is beyond the window: to end it all, to hide, to ask a step of the first run again."""
+
+    close: Callable[[], None]
+    put_away: Callable[[], None]
+    mend: Callable[[str], None]
+
+
 class MainWindow:
     """Widgets and nothing else: what they show and do is the presenter's.
 
-    `close` ends it all, `put_away` is for the cross in its corner. `pages` are the other tabs by
-    their titles, each made when it is first looked at.
+    `pages` are the other tabs by their titles, each made when it is first looked at.
     """
 
     def __init__(
         self,
         root: Any,
         presenter: Presenter,
-        close: Callable[[], None],
-        put_away: Callable[[], None],
+        wishes: Wishes,
         pages: Mapping[str, Callable[[Any], Page]] | None = None,
     ) -> None:
         self.root, self._presenter = root, presenter
@@ -53,19 +61,19 @@ class MainWindow:
         self.confirm: Confirm | None = None
         self.shortcuts: ShortcutsWindow | None = None
         self._shown: Snapshot | None = None
-        self._makers = pages or {}
-        self._dress(close, put_away)
+        self._makers, self._wishes = pages or {}, wishes
+        self._dress()
         self._build()
         self._place()
 
-    def _dress(self, close: Callable[[], None], put_away: Callable[[], None]) -> None:
+    def _dress(self) -> None:
         self.root.title(TITLE)
         self.root.configure(fg_color=theme.WINDOW)
         self.root.geometry("1080x760")
         self.root.minsize(900, 640)
-        self.root.protocol("WM_DELETE_WINDOW", put_away)
+        self.root.protocol("WM_DELETE_WINDOW", self._wishes.put_away)
         for keys, action in {
-            ("<Control-q>", "<Control-Q>"): close,
+            ("<Control-q>", "<Control-Q>"): self._wishes.close,
             ("<Control-l>", "<Control-L>"): self.view_logs,
             ("<F1>",): self.view_shortcuts,
         }.items():
@@ -78,7 +86,9 @@ class MainWindow:
         keyboard.watch(self.root)
 
     def _build(self) -> None:
-        self.status = StatusBar(self.root, self._presenter, self.view_logs, self.open_chat)
+        self.status = StatusBar(
+            self.root, self._presenter, self.view_logs, self.open_chat, self._wishes.mend
+        )
         self.overview = Overview(self.root, self._presenter, self.run_step, self.open_folder)
         self.pages: dict[str, Page] = {OVERVIEW: self.overview}
         self.tabs = controls.choice(self.root, [OVERVIEW, *self._makers], self.turn_to)

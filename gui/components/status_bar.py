@@ -18,9 +18,12 @@ class StatusBar:
         presenter: Presenter,
         view_logs: Callable[[], None],
         chat: Callable[[], None],
+        mend: Callable[[str], None],
     ) -> None:
         self.frame = controls.card(parent)
         self._build(presenter, view_logs, chat)
+        self._step = ""
+        self.mend = controls.button(self.frame, "Mend this", lambda: mend(self._step), "main")
         self._place()
 
     def _build(
@@ -61,6 +64,7 @@ class StatusBar:
         controls.set_text(self.dot, "●", tone)
         controls.set_text(self.word, snapshot.word)
         self._show_reason(snapshot.reason, tone if snapshot.tone == "bad" else theme.MUTED)
+        self._show_mend(snapshot.mend)
         for name, value in snapshot.facts:
             self._show_fact(name, value)
         controls.set_text(self.start, snapshot.start_text)
@@ -73,9 +77,18 @@ class StatusBar:
     def _show_reason(self, reason: str, color: theme.Pair) -> None:
         controls.set_text(self.reason, reason, color)
         if reason:
-            self.reason.grid(row=1, column=0, columnspan=3, sticky="w", padx=theme.PAD, pady=2)
+            self.reason.grid(row=1, column=0, columnspan=2, sticky="w", padx=theme.PAD, pady=2)
         else:
             self.reason.grid_remove()
+
+    def _show_mend(self, step: str) -> None:
+        if step == self._step:
+            return
+        self._step = step
+        if step:
+            self.mend.grid(row=1, column=2, sticky="e", padx=theme.PAD)
+        else:
+            self.mend.grid_remove()
 
     def _show_fact(self, name: str, value: str) -> None:
         if name not in self._fact_labels:
@@ -95,7 +108,8 @@ class StatusBar:
 
     def _wrap(self, event: Any) -> None:
         scale = self.reason._get_widget_scaling()
-        self.reason.configure(wraplength=max(200, int(event.width / scale) - 2 * theme.PAD))
+        room = int(event.width / scale) - 2 * theme.PAD - (120 if self._step else 0)
+        self.reason.configure(wraplength=max(200, room))
 
 
 def _short(value: str, length: int = 32) -> str:

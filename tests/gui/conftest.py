@@ -14,7 +14,7 @@ import pytest
 from bot_controller import BotController, heartbeats
 from gui import preferences
 from gui.preferences import Preferences
-from gui.session import Prepare, Session
+from gui.session import Prepare, Session, Way
 from storage import database
 
 BOT = """
@@ -55,11 +55,12 @@ class Desk:
     def __init__(
         self, root: Any, folder: Path, prepare: Prepare, steps: tuple[str, ...] = ()
     ) -> None:
-        from gui.app import App
+        from gui.app import App, Start
         from gui.presenter import Presenter
 
         self.errors: list[BaseException] = []
-        self.app = App(root, Presenter(prepare, steps), folder)
+        way = Way(prepare, steps)
+        self.app = App(root, Presenter(way), Start(way, folder))
         self.root, self.window = root, self.app.window
         self.presenter = self.app.presenter
         root.report_callback_exception = lambda kind, error, trace: self.errors.append(error)

@@ -25,7 +25,7 @@ from bot.logs import LogLine
 from bot_controller import BotController, heartbeats
 from gui import app, preferences
 from gui.preferences import Preferences
-from gui.session import Session
+from gui.session import Session, Way
 
 folder = Path(sys.argv[1])
 path = folder / "bot.sqlite3"
@@ -41,7 +41,7 @@ def prepare(report):
 
 try:
     preferences.write(folder, Preferences(appearance="dark"))
-    sys.exit(app.run(prepare, folder=folder))
+    sys.exit(app.run(app.Start(Way(prepare), folder)))
 except UserError as error:
     sys.exit(str(error))
 """
@@ -195,7 +195,8 @@ def test_a_second_start_brings_the_window_back(
     desk: Desk, tray: _Tray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     instance = single_instance.acquire(tmp_path / "one", "the window")
-    monkeypatch.setattr(desk.app, "_instance", instance)
+    start = dataclasses.replace(desk.app._start, instance=instance)
+    monkeypatch.setattr(desk.app, "_start", start)
     close_by_its_cross(desk)
     with pytest.raises(single_instance.AlreadyRunning):
         single_instance.acquire(tmp_path / "one", "the window")

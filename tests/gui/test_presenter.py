@@ -12,13 +12,13 @@ import pytest
 from bot.logs import LogLine, Progress
 from child_process import Output
 from gui.presenter import Presenter
-from gui.session import Report, Session
+from gui.session import Report, Session, Way
 from storage import database
 
 
 @pytest.fixture
 def presenter(session: Session) -> Iterator[Presenter]:
-    made = Presenter(lambda report: session)
+    made = Presenter(Way(lambda report: session))
     until(made, lambda: made.session is not None)
     yield made
     made.end()
@@ -114,7 +114,7 @@ def test_a_window_closed_during_the_setup_ends_it(session: Session) -> None:
         finally:
             seen.append("cleared up")
 
-    presenter = Presenter(prepare, ["one"])
+    presenter = Presenter(Way(prepare, ("one",)))
     presenter.close()
     until(presenter, lambda: presenter.is_quiet)
     assert seen == ["cleared up"]
@@ -123,7 +123,7 @@ def test_a_window_closed_during_the_setup_ends_it(session: Session) -> None:
 def test_what_the_setup_made_is_closed_even_if_nobody_looked_at_it(session: Session) -> None:
     closed: list[bool] = []
     made = replace(session, close=lambda: closed.append(True))
-    presenter = Presenter(lambda report: made)
+    presenter = Presenter(Way(lambda report: made))
     until(presenter, lambda: not presenter.setup.is_running)
     presenter.close()
     presenter.end()
@@ -134,7 +134,7 @@ def test_a_database_of_another_release_is_a_sentence(session: Session) -> None:
     connection = database.connect(session.database_path)
     connection.execute("PRAGMA user_version = 999")
     connection.close()
-    presenter = Presenter(lambda report: session)
+    presenter = Presenter(Way(lambda report: session))
     until(presenter, lambda: presenter.setup.error)
     shown = presenter.snapshot(time.time())
     assert (shown.word, shown.start_text) == ("Not set up", "Retry")
@@ -145,7 +145,7 @@ def test_an_unexpected_error_in_the_setup_is_a_sentence_too(session: Session) ->
     def prepare(report: Report) -> Session:
         raise RuntimeError("boom")
 
-    presenter = Presenter(prepare)
+    presenter = Presenter(Way(prepare))
     until(presenter, lambda: presenter.setup.error)
     assert presenter.setup.error.startswith("RuntimeError: boom.")
 
