@@ -222,6 +222,7 @@ class App:
     def _dress(self) -> None:
         theme.fix(self.preferences.appearance)
         theme.fix_scale(self.root, self.preferences.scale)
+        theme.dress_again()
 
     def _zoom(self, step: int, _: object) -> None:
         """Make everything larger or smaller by a step; by 0: as the screen asks for."""

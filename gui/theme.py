@@ -2,6 +2,7 @@
 
 import sys
 import tkinter
+from collections.abc import Callable
 from tkinter import font as tkfont
 from typing import Any
 
@@ -69,6 +70,22 @@ def fix_scale(root: Any, percent: int = 0) -> None:
         scale = 1.0  # on top of what CustomTkinter does
     ctk.set_widget_scaling(scale)
     ctk.set_window_scaling(scale)
+
+
+def follow(widget: tkinter.Misc, dress: Callable[[], None]) -> None:
+    """Dress a widget that is plain Tk, now and whenever colours or sizes change."""
+    dress()
+    _followers.append((widget, dress))
+
+
+def dress_again() -> None:
+    """Have all who `follow` take the colours and sizes that are in force."""
+    _followers[:] = [one for one in _followers if one[0].winfo_exists()]
+    for _, dress in _followers:
+        dress()
+
+
+_followers: list[tuple[tkinter.Misc, Callable[[], None]]] = []
 
 
 def screen_percent(root: Any) -> int:

@@ -33,15 +33,8 @@ class LogText:
             self.frame,
             wrap="none",
             state="disabled",
-            font=theme.monospace(self.frame),
-            bg=theme.now(theme.INSET),
-            fg=theme.now(theme.TEXT),
-            selectbackground=theme.now(theme.ACCENT),
-            selectforeground=theme.now(theme.ON_ACCENT),
             borderwidth=0,
             highlightthickness=2,
-            highlightbackground=theme.now(theme.INSET),
-            highlightcolor=theme.now(theme.TRACK),
             height=4,
             width=20,
         )
@@ -51,13 +44,25 @@ class LogText:
             yscrollcommand=self._scrolled,
             xscrollcommand=partial(_show_where_needed, self._across),
         )
+        theme.follow(self.frame, self._dress)
+        self.text.tag_raise("sel")
+        self.text.bind("<Configure>", lambda _: self._stay_at_end())
+        keyboard.pass_focus(self.text)
+
+    def _dress(self) -> None:
+        self.text.configure(
+            font=theme.monospace(self.frame),
+            bg=theme.now(theme.INSET),
+            fg=theme.now(theme.TEXT),
+            selectbackground=theme.now(theme.ACCENT),
+            selectforeground=theme.now(theme.ON_ACCENT),
+            highlightbackground=theme.now(theme.INSET),
+            highlightcolor=theme.now(theme.TRACK),
+        )
         for level, color in theme.LEVELS.items():
             self.text.tag_configure(level, foreground=theme.now(color))
         self.text.tag_configure("dim", foreground=theme.now(theme.MUTED))
         self.text.tag_configure("match", background=theme.now(theme.MATCH))
-        self.text.tag_raise("sel")
-        self.text.bind("<Configure>", lambda _: self._stay_at_end())
-        keyboard.pass_focus(self.text)
 
     def _scrollbar(self, orientation: str, command: Any) -> Any:
         return ctk.CTkScrollbar(

@@ -91,8 +91,9 @@ class MainWindow:
         )
         self.overview = Overview(self.root, self._presenter, self.run_step, self.open_folder)
         self.pages: dict[str, Page] = {OVERVIEW: self.overview}
-        self.tabs = controls.choice(self.root, [OVERVIEW, *self._makers], self.turn_to)
-        for number, title in enumerate((OVERVIEW, *self._makers), start=1):
+        self.titles = [OVERVIEW, *self._makers]
+        self.tabs = controls.choice(self.root, self.titles, self.turn_to)
+        for number, title in enumerate(self.titles, start=1):
             self.root.bind(f"<Control-Key-{number}>", lambda _, title=title: self.turn_to(title))
 
     def _place(self) -> None:

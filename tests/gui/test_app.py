@@ -13,7 +13,7 @@ import single_instance
 from bot.config import ROOT
 from bot.logs import LogLine
 from child_process import Child, Output
-from gui import preferences
+from gui import preferences, theme
 from gui.session import Session
 from tests.gui.conftest import BOT, Desk, texts
 
@@ -104,6 +104,7 @@ def test_everything_grows_and_shrinks_by_key_and_stays_so(desk: Desk, session: S
 def test_another_appearance_is_kept(desk: Desk, session: Session) -> None:
     desk.app.prefer(dataclasses.replace(desk.app.preferences, appearance="dark"))
     assert ctk.get_appearance_mode() == "Dark"
+    assert desk.window.overview.log.text.cget("bg") == theme.INSET[1]
     assert preferences.read(session.data_dir).appearance == "dark"
     desk.app.prefer(dataclasses.replace(desk.app.preferences, appearance="light"))
 
