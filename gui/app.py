@@ -12,14 +12,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import customtkinter as ctk
 
 from bot.config import UserError
 from gui import emoji_probe, preferences, theme, wheel
 from gui.components import system_tray
-from gui.components.main_window import MainWindow, Wishes
+from gui.components.main_window import MainWindow, Page, Wishes
 from gui.guidance import Guidance
 from gui.preferences import Preferences
 from gui.presenter import Presenter
@@ -30,6 +30,7 @@ from single_instance import Instance
 
 if TYPE_CHECKING:
     from gui.first_run.state import Outcome
+    from gui.playground.talk import Playground
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,9 @@ class App:
         self._dress()
         wheel.fix(root)
         emoji_probe.start(start.folder)
-        self.window = MainWindow(root, presenter, Wishes(self.close, self.put_away, self.lead))
+        self.playground: Playground | None = None
+        wishes = Wishes(self.close, self.put_away, self.lead)
+        self.window = MainWindow(root, presenter, wishes, {"Playground": self._make_playground})
         self.guidance = Guidance(root, start.env_path)
         for keys, step in _ZOOM.items():
             for key in keys:
@@ -199,6 +202,8 @@ class App:
     def _tend(self, snapshot: Snapshot) -> None:
         """Keep up what there is beside the window, and do what is asked for there."""
         self.guidance.tick()
+        if self.playground:
+            self.playground.tick(time.monotonic())
         if self._start.instance and self._start.instance.was_called():
             self.bring_back()
         if self._around is None:  # not before the window is there
@@ -219,6 +224,14 @@ class App:
         elif self.is_hidden and not self._around.has_tray:
             self.bring_back()
 
+    def _make_playground(self, parent: Any) -> Page:
+        from gui.components.playground_page import PlaygroundPage
+        from gui.playground.talk import Playground
+
+        assert self.presenter.session
+        self.playground = Playground(self.presenter.session.env_path)
+        return PlaygroundPage(parent, self.playground)
+
     def _dress(self) -> None:
         theme.fix(self.preferences.appearance)
         theme.fix_scale(self.root, self.preferences.scale)
@@ -233,6 +246,8 @@ class App:
     def _leave(self) -> None:
         self.is_over = True
         self.guidance.close()
+        if self.playground:
+            self.playground.close()
         if self._around:
             self._around.close()
         self.presenter.end()

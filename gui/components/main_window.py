@@ -27,11 +27,11 @@ _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
 class Page(Protocol):
-    """A tab of the window, filled only while it is on show."""
+    """A tab beside the first one; `show` is called with every beat while it is in front."""
 
     frame: Any
 
-    def show(self, snapshot: Snapshot) -> None: ...
+    def show(self) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,8 @@ class MainWindow:
             self.root, self._presenter, self.view_logs, self.open_chat, self._wishes.mend
         )
         self.overview = Overview(self.root, self._presenter, self.run_step, self.open_folder)
-        self.pages: dict[str, Page] = {OVERVIEW: self.overview}
+        self.pages: dict[str, Page] = {}
+        self._front = OVERVIEW
         self.titles = [OVERVIEW, *self._makers]
         self.tabs = controls.choice(self.root, self.titles, self.turn_to)
         for number, title in enumerate(self.titles, start=1):
@@ -101,31 +102,43 @@ class MainWindow:
         self.root.grid_rowconfigure(2, weight=1)
         gap = theme.GAP
         self.status.frame.grid(row=0, column=0, sticky="ew", padx=gap, pady=gap)
-        if self._makers:
-            self.tabs.grid(row=1, column=0, sticky="w", padx=gap, pady=(0, gap))
         self.turn_to(OVERVIEW)
 
     def turn_to(self, title: str) -> None:
-        """Bring a page to the front."""
-        if title not in self.pages:
+        """Bring a page to the front; the others are there once there is a bot."""
+        if title != OVERVIEW and not self._has_bot:
+            self.tabs.set(OVERVIEW)
+            return
+        if title != OVERVIEW and title not in self.pages:
             self.pages[title] = self._makers[title](self.root)
         self.tabs.set(title)
-        self.page = self.pages[title]
-        for page in self.pages.values():
-            if page is not self.page:
-                page.frame.grid_remove()
-        gap = theme.GAP
-        self.page.frame.grid(row=2, column=0, sticky="nsew", padx=gap, pady=(0, gap))
-        if self._shown:
-            self.page.show(self._shown)
+        self._front = title
+        frames = {name: page.frame for name, page in self.pages.items()}
+        for name, frame in {OVERVIEW: self.overview.frame, **frames}.items():
+            if name == title:
+                gap = theme.GAP
+                frame.grid(row=2, column=0, sticky="nsew", padx=gap, pady=(0, gap))
+            else:
+                frame.grid_remove()
+        if title == OVERVIEW and self._shown:
+            self.overview.show(self._shown)
+
+    @property
+    def _has_bot(self) -> bool:
+        return self._shown is not None and self._shown.settings is not None
 
     def show(self, snapshot: Snapshot) -> None:
         """Fill the window, where anything changed."""
+        if self._front != OVERVIEW:
+            self.pages[self._front].show()
         if snapshot == self._shown:
             return
-        self._shown = snapshot
+        had_bot, self._shown = self._has_bot, snapshot
         self.status.show(snapshot)
-        self.page.show(snapshot)
+        if self._front == OVERVIEW:
+            self.overview.show(snapshot)
+        if self._makers and self._has_bot and not had_bot:
+            self.tabs.grid(row=1, column=0, sticky="w", padx=theme.GAP, pady=(0, theme.GAP))
 
     def append(self, lines: Sequence[LogLine]) -> None:
         """Add new log lines."""

@@ -1,6 +1,7 @@
 """The main window over a real bot process, with real clicks and keys."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -274,6 +275,24 @@ def write_script(session: Session, name: str, program: str) -> None:
     root = Path(__file__).resolve().parents[2]
     text = f"import sys; sys.path.insert(0, {str(root)!r})\n{program}"
     (session.scripts / name).write_text(text, encoding="utf-8")
+
+
+def test_pages_are_turned_by_key_once_there_is_a_bot(
+    make_desk: Callable[..., Desk], session: Session
+) -> None:
+    is_ready = threading.Event()
+    desk = make_desk(lambda report: is_ready.wait(20) and session)
+    desk.press(desk.root, "<Control-Key-2>")
+    assert desk.window.overview.frame.winfo_ismapped() and not desk.window.pages
+    is_ready.set()
+    desk.until_word("Stopped")
+    desk.press(desk.root, "<Control-Key-2>")
+    assert desk.window.pages["Playground"].frame.winfo_ismapped()
+    assert not desk.window.overview.frame.winfo_ismapped()
+    desk.press(desk.root, "<Control-Key-1>")
+    assert desk.window.overview.frame.winfo_ismapped()
+    assert desk.app.playground
+    desk.app.playground.close()
 
 
 def test_a_key_lists_the_keys(desk: Desk) -> None:
