@@ -43,7 +43,8 @@ class Overview:
         self.frame.grid_rowconfigure(2, weight=1)
         gap = theme.GAP
         self.tuning.frame.grid(row=0, column=0, sticky="nsew")
-        self.statistics.frame.grid(row=0, column=1, sticky="nsew", padx=(gap, 0))
+        self._statistics_at = {"row": 0, "column": 1, "sticky": "nsew", "padx": (gap, 0)}
+        self.statistics.frame.grid(**self._statistics_at)
         self.actions.frame.grid(row=1, column=0, rowspan=2, sticky="nsew", pady=(gap, 0))
         self.log_card.grid(row=1, column=1, rowspan=2, sticky="nsew", padx=(gap, 0), pady=(gap, 0))
         self.log_card.grid_columnconfigure(0, weight=1)
@@ -59,11 +60,11 @@ class Overview:
         self.actions.show(snapshot)
         if snapshot.setup:
             self.setup.show(snapshot.setup)
-            self.setup.frame.grid(row=0, column=1, sticky="nsew", padx=(theme.GAP, 0))
+            self.setup.frame.grid(**self._statistics_at)
             self.statistics.frame.grid_remove()
-        else:
+        elif not self.statistics.frame.winfo_manager():
             self.setup.frame.grid_remove()
-            self.statistics.frame.grid()
+            self.statistics.frame.grid(**self._statistics_at)
 
     def append(self, lines: Sequence[LogLine]) -> None:
         """Add new log lines."""
