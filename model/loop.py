@@ -28,7 +28,7 @@ from model import batches, objectives, runs
 from model.batches import Row
 from model.loading import Place
 from model.objectives import Objective
-from model.recipe import Recipe
+from model.recipe import DPO, Recipe
 
 SAVE_SECONDS = 600.0  # at most so much is lost to a power cut
 TIE = 0.02  # of a reward; as much comes from rounding to 16 bits alone
@@ -121,12 +121,15 @@ class _Trainer(Trainer):  # type: ignore[misc]
         self.model.eval()
         with torch.no_grad(), self.compute_loss_context_manager():
             for part in map(self._prepare_inputs, parts):
-                share, gained = loop.objective.judge(self.model, part, totals)
-                loss += float(share)
-                rewards.append(gained)
+                if loop.stage == DPO:
+                    rewards.append(objectives.rewards(self.model, part, loop.objective.strength))
+                    loss += float(objectives.doubt(rewards[-1], part, totals))
+                else:
+                    loss += float(loop.objective.loss(self.model, part, totals))
         self.model.train()
         found = {"held_out": loss}
-        if len(margins := torch.cat(rewards)):
+        if rewards:
+            margins = torch.cat(rewards)
             is_tie = margins.abs() < TIE
             right = torch.where(is_tie, 0.5, (margins > 0).float())
             found |= {"accuracy": float(right.mean()), "margin": float(margins.mean())}

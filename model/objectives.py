@@ -1,13 +1,11 @@
 """What a step of training makes smaller: nats of the replies, and doubt about the better one.
 
     SFT   -ln p(chosen), a token
-    DPO   -ln s(beta (m - m_ref)), a pair,         m = ln p(chosen) - ln p(rejected)
-          - alpha ln p(chosen), a token
+    DPO   -ln s(beta (m - m_ref)), a pair          m = ln p(chosen) - ln p(rejected)
     ORPO  -ln p(chosen), a token, - lambda ln s(ln odds(chosen) - ln odds(rejected)), a pair
 
 with s the logistic function, and odds(y) = q / (1 - q) where ln q is a reply's mean ln p a token.
-DPO: Rafailov et al. 2023, equation 7; alpha: Pang et al. 2024, "Iterative Reasoning Preference
-Optimization", equation 1. ORPO: Hong et al. 2024, equations 4 to 7. Only DPO reads what
+DPO: Rafailov et al. 2023, equation 7. ORPO: Hong et al. 2024, equations 4 to 7. Only DPO reads what
 the model said of a pair before (`Row.reference`), so no second model is held.
 """
 
@@ -24,31 +22,23 @@ from model.batches import IGNORED, Batch
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """One of the three; `strength` is DPO's beta or ORPO's lambda, `alpha` is DPO's."""
+    """One of the three; `strength` is DPO's beta or ORPO's lambda."""
 
     stage: str
     strength: float = 0.0
-    alpha: float = 0.0
 
     def loss(self, model: Any, batch: Batch, totals: Tensor) -> Tensor:
         """This batch's share of its step's loss; `totals` are those of the step (`counts`)."""
-        return self.judge(model, batch, totals)[0]
-
-    def judge(self, model: Any, batch: Batch, totals: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and each pair's implicit reward in DPO (`rewards`), (pairs,)."""
         sums, lengths = reply_log_probs(model, batch)
         tokens = totals[0].to(sums.device).clamp(min=1e-6)
         chosen = batch["chosen"]
         learned = -sums[:chosen].sum() / tokens
-        none = sums[:0]
-        if self.stage == recipe.DPO:
-            gained = self.strength * _margin(sums, batch)
-            return self.alpha * learned + doubt(gained, batch, totals), gained
         if self.stage == recipe.SFT or not len(batch["better"]):
-            return learned, none
+            return learned if self.stage != recipe.DPO else sums.sum() * 0
+        if self.stage == recipe.DPO:
+            return doubt(self.strength * _margin(sums, batch), batch, totals)
         odds = _log_odds(sums / lengths)
-        preferred = doubt(odds[batch["better"]] - odds[chosen:], batch, totals)
-        return learned + self.strength * preferred, none
+        return learned + self.strength * doubt(odds[batch["better"]] - odds[chosen:], batch, totals)
 
 
 def doubt(preference: Tensor, batch: Batch, totals: Tensor) -> Tensor:
@@ -68,7 +58,8 @@ def rewards(model: Any, batch: Batch, beta: float) -> Tensor:
 
     DPO's implicit reward; above 0 the model has learned the preference. Shape (pairs,).
     """
-    return beta * _margin(reply_log_probs(model, batch)[0], batch)
+    sums, _ = reply_log_probs(model, batch)
+    return beta * _margin(sums, batch)
 
 
 def reply_log_probs(model: Any, batch: Batch) -> tuple[Tensor, Tensor]:

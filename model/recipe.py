@@ -36,7 +36,6 @@ _LIMITS = {
     "dpo_beta": (1e-4, 100.0),
     "dpo_learning_rate": (1e-7, 1.0),
     "dpo_epochs": (0.001, 1000),
-    "dpo_alpha": (0.0, 100.0),
     "self_play": (0, 1_000_000),
     "orpo_lambda": (0.0, 100.0),
     "orpo_learning_rate": (1e-7, 1.0),
@@ -70,7 +69,6 @@ class Recipe:
     dpo_beta: float = 0.1
     dpo_learning_rate: float = 5e-5  # with 2e-4 replies became four times as long
     dpo_epochs: float = 2.0
-    dpo_alpha: float = 0.0  # how much it goes on learning the preferred replies as SFT does
     self_play: int = 0  # ordinary replies of members that are preferred to the model's own, too
     orpo_lambda: float = 0.1
     orpo_learning_rate: float = 1e-3

@@ -137,7 +137,7 @@ class _Training:
             held_out=held_out,
             order=order,
             step_size=size,
-            objective=Objective(stage, _strength(recipe, stage), recipe.dpo_alpha),
+            objective=Objective(stage, _strength(recipe, stage)),
             stop=self._stop,
         )
         try:

@@ -21,8 +21,7 @@ from model.runs import Plan, Run
 
 trainer = pytest.importorskip("model.trainer", reason="needs requirements-train.txt")
 torch = pytest.importorskip("torch")
-from model import batches, loading, objectives  # noqa: E402  (they need torch)
-from model.batches import Row  # noqa: E402
+from model import batches, loading  # noqa: E402  (they need torch)
 from model.objectives import Objective  # noqa: E402
 
 RECIPE = Recipe(
@@ -199,21 +198,6 @@ def test_preferences_are_learned_from_what_the_model_said_itself(
     assert dpo["before"]["held_out"] == pytest.approx(math.log(2), rel=0.01)
     assert dpo["best"]["accuracy"] > 0.9 and dpo["best"]["margin"] > 0.1
     assert [row["stage"] for row in curve(run.folder)] == ["sft"] * 4 + ["dpo"] * 4
-
-
-def test_alpha_adds_the_loss_of_the_preferred_replies(tiny_model: Path) -> None:
-    place = loading.choose(tiny_model)
-    model = loading.load(tiny_model, RECIPE, place)
-    said = some_examples(8)
-    pairs = [Row(one, other, 1.0, 0.3) for one, other in zip(said[:4], said[4:], strict=True)]
-    both, chosen = (batches.collate(rows) for rows in (pairs, [Row(p.chosen) for p in pairs]))
-    totals = objectives.counts(both)
-    with torch.no_grad():
-        doubt = Objective("dpo", 0.1).loss(model, both, totals)
-        learned = Objective("sft").loss(model, chosen, totals)
-        loss, gained = Objective("dpo", 0.1, alpha=0.5).judge(model, both, totals)
-        assert torch.allclose(gained, objectives.rewards(model, both, 0.1), atol=1e-4)
-    assert float(loss) == pytest.approx(float(doubt + 0.5 * learned), rel=1e-4)
 
 
 def test_odds_ratios_learn_replies_and_preferences_at_once(
