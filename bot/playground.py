@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -105,7 +106,12 @@ class Playground:
                 task.cancel()
             return
         self._calls[number] = task = asyncio.get_running_loop().create_task(self._answer(call))
-        task.add_done_callback(lambda _: self._calls.pop(number, None))
+        task.add_done_callback(partial(self._finished, call))
+
+    def _finished(self, call: dict[str, Any], task: asyncio.Task[None]) -> None:
+        self._calls.pop(call["id"], None)
+        if task.cancelled():
+            self._say(call, done=True, is_stopped=True)
 
     async def _answer(self, call: dict[str, Any]) -> None:
         doing = {
@@ -116,8 +122,6 @@ class Playground:
         }
         try:
             await doing[call["call"]](call)
-        except asyncio.CancelledError:
-            self._say(call, done=True, is_stopped=True)
         except UserError as error:
             self._say(call, error=str(error))
         except EngineError as error:

@@ -177,9 +177,7 @@ class Playground:
         if self._pending or self._used_at is None:
             self._used_at = now
         if self._loaded and now - self._used_at > IDLE_SECONDS:
-            self._loaded.clear()
-            self._helper.close()
-            self._change()
+            self.unload()
         for answer in self._helper.take():
             if ENDED in answer:
                 self._mourn(answer[ENDED])
@@ -188,6 +186,11 @@ class Playground:
                 self._change()
             else:
                 self._hear(answer)
+
+    def unload(self) -> None:
+        """Take the models out of the memory; the next message reads the settings anew."""
+        self._helper.close()
+        self._fail("Stopped.")
 
     def close(self) -> None:
         """End the process and its models."""
@@ -268,15 +271,18 @@ class Playground:
         self._change()
 
     def _mourn(self, code: int) -> None:
-        """The process is gone: what was asked of it stays unanswered, and a call starts it anew."""
-        pending, self._pending = self._pending, {}
-        self._loaded.clear()
-        said = self.problem or (
+        """The process is gone, and the next call starts another."""
+        self.problem = self.problem or (
             f"The playground's process ended (exit code {code}). Your next message starts it again."
         )
+        self._fail(self.problem)
+
+    def _fail(self, reason: str) -> None:
+        """What was asked stays unanswered."""
+        pending, self._pending = self._pending, {}
+        self._loaded.clear()
         for then in pending.values():
-            then({"error": said})
-        self.problem = said
+            then({"error": reason})
         self._change()
 
     def _list(self, answer: Answer) -> None:
