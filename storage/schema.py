@@ -115,6 +115,13 @@ MIGRATIONS = [
         message_id INTEGER PRIMARY KEY
     ) STRICT;
     """,
+    """
+    CREATE TABLE judgements (
+        reply_id INTEGER PRIMARY KEY,
+        verdict TEXT NOT NULL CHECK (verdict IN ('good', 'bad')),
+        judged_at REAL NOT NULL
+    ) STRICT;
+    """,
 ]
 
 

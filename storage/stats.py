@@ -54,6 +54,13 @@ def stats(connection: sqlite3.Connection, now: float) -> Stats:
     return Stats(seen, replies, average, in_week, conversations, fastest, slowest, last)
 
 
+def reply_times(connection: sqlite3.Connection, since: float) -> list[tuple[float, float]]:
+    """When a reply was sent and how long it took, both in seconds, from a moment on, in order."""
+    return connection.execute(
+        "SELECT sent_at, seconds FROM replies WHERE sent_at >= ? ORDER BY sent_at", (since,)
+    ).fetchall()
+
+
 def _conversations(connection: sqlite3.Connection, since: float, until: float) -> int:
     row = connection.execute(
         "SELECT count(*) FROM ("

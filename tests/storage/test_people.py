@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, messages, people
+from storage import channels, database, judgements, messages, people
 from storage.channels import Channel
 from storage.messages import Message, Reply
 from storage.people import Other
@@ -32,6 +32,8 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
             ],
         )
         messages.record_reply(connection, Reply(FIRST + 2, FIRST, 1, "model", 1.0))
+        judgements.reject(connection, FIRST + 2)
+        judgements.reject(connection, FIRST + 9)
         for number in (FIRST, FIRST + 3):
             connection.execute("INSERT INTO embeddings VALUES (?, 'e', x'00')", (number,))
     people.decide(connection, KIM, True)
@@ -63,6 +65,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
     assert removed == {
         "reactions": 1,
         "vectors": 1,
+        "judgements of replies to them": 1,
         "replies to them": 1,
         "answers to them": 2,
         "thread names": 1,
@@ -77,6 +80,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
     assert {channel.name for channel in channels.known(connection)} == {"general", ""}
     assert len(rows(connection, "embeddings")) == 1
     assert rows(connection, "replies") == rows(connection, "consents") == []
+    assert [row[0] for row in rows(connection, "judgements")] == [FIRST + 9]
     assert set(people.erase(connection, KIM).values()) == {0}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from storage import database, messages
 from storage.messages import Message, snowflake_at
-from storage.stats import Stats, stats
+from storage.stats import Stats, reply_times, stats
 
 NOW = 1_760_000_000.0
 HOUR, DAY = 3600.0, 86_400.0
@@ -70,3 +70,9 @@ def test_replies_close_together_in_one_channel_are_one_conversation(
 def test_the_last_reply_may_be_older_than_a_week(connection: sqlite3.Connection) -> None:
     reply(connection, 30 * DAY, 1.0)
     assert stats(connection, NOW).last_reply_at == NOW - 30 * DAY
+
+
+def test_reply_times_begin_at_a_moment(connection: sqlite3.Connection) -> None:
+    for ago, seconds in ((50, 2.0), (10, 1.0), (4000, 9.0)):
+        reply(connection, ago, seconds)
+    assert reply_times(connection, NOW - HOUR) == [(NOW - 50, 2.0), (NOW - 10, 1.0)]

@@ -1,0 +1,78 @@
+"""The last exchanges as they are stored, and the owner's thumbs-down."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from storage import channels, database, judgements, messages
+from storage.channels import Channel
+from storage.messages import Message, Reply
+
+ANN, BOT = 5, 9
+FIRST = messages.snowflake_at(1_760_000_000)
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> sqlite3.Connection:
+    connection = database.connect(tmp_path / "bot.sqlite3")
+    channels.save(connection, Channel(1, "general", "text"))
+    for number in range(3):
+        exchange(connection, number)
+    return connection
+
+
+def exchange(connection: sqlite3.Connection, number: int) -> int:
+    """What Ann said and what the bot replied; the id of the reply."""
+    said, reply = FIRST + (2 * number << 32), FIRST + (2 * number + 1 << 32)
+    with database.transaction(connection):
+        messages.save(
+            connection,
+            [
+                Message(said, 1, ANN, "ann", f"question {number}"),
+                Message(reply, 1, BOT, "bot", f"answer {number}", "self", reply_to=said),
+            ],
+        )
+        messages.record_reply(connection, Reply(reply, said, 1, "tiny", 1.5))
+    return reply
+
+
+def test_the_newest_exchanges_come_first(connection: sqlite3.Connection) -> None:
+    found = judgements.exchanges(connection, 2)
+    assert [(one.said, one.reply) for one in found] == [
+        ("question 2", "answer 2"),
+        ("question 1", "answer 1"),
+    ]
+    assert (found[0].said_by, found[0].channel, found[0].seconds) == ("ann", "general", 1.5)
+
+
+def test_what_was_answered_may_be_gone(connection: sqlite3.Connection) -> None:
+    messages.mark_deleted(connection, [FIRST + (4 << 32)])
+    newest = judgements.exchanges(connection)[0]
+    assert (newest.said_by, newest.said, newest.reply) == (None, None, "answer 2")
+
+
+def test_a_reply_deleted_on_discord_is_not_shown(connection: sqlite3.Connection) -> None:
+    newest = judgements.exchanges(connection)[0]
+    messages.mark_deleted(connection, [newest.reply_id])
+    assert [one.reply for one in judgements.exchanges(connection)] == ["answer 1", "answer 0"]
+
+
+def test_a_thumbs_down_is_kept_and_taken_back(connection: sqlite3.Connection) -> None:
+    reply_id = judgements.exchanges(connection)[1].reply_id
+    judgements.reject(connection, reply_id)
+    judgements.reject(connection, reply_id)  # twice is once
+    assert [one.is_rejected for one in judgements.exchanges(connection)] == [False, True, False]
+    (bad,) = judgements.rejected_replies(connection)
+    assert (bad.reply_id, bad.reply, bad.channel_id) == (reply_id, "answer 1", 1)
+    judgements.take_back(connection, reply_id)
+    assert not judgements.rejected_replies(connection)
+    assert not any(one.is_rejected for one in judgements.exchanges(connection))
+
+
+def test_a_bad_reply_without_its_question_teaches_nothing(connection: sqlite3.Connection) -> None:
+    newest = judgements.exchanges(connection)[0]
+    judgements.reject(connection, newest.reply_id)
+    judgements.reject(connection, 77)  # of a message that nobody knows
+    messages.mark_deleted(connection, [FIRST + (4 << 32)])
+    assert judgements.rejected_replies(connection) == []
