@@ -35,6 +35,7 @@ class PlaygroundPage:
         self._place_bar()
         self._place_talk()
         self.frame.bind("<Map>", lambda _: playground.refresh())
+        self.frame.bind("<Configure>", self._wrap)
 
     def _build_bar(self) -> None:
         self.bar = controls.card(self.frame)
@@ -48,7 +49,7 @@ class PlaygroundPage:
         self.recall = controls.switch(self.bar, "Use older messages", self._turn_recall)
         self.recall.select()
         self.note = controls.label(self.bar, size=12, color=theme.MUTED)
-        self.note.configure(justify="left", wraplength=980)
+        self.note.configure(justify="left")
 
     def _build_talk(self) -> None:
         self.transcripts = [Transcript(self.frame, column) for column in (0, 1)]
@@ -58,7 +59,7 @@ class PlaygroundPage:
             for text, place in JUDGMENTS
         ]
         self.tally = controls.label(self.frame, size=12, color=theme.MUTED)
-        self.tally.configure(justify="left", wraplength=980)
+        self.tally.configure(justify="left")
         self.foot = controls.group(self.frame)
         self.message = controls.entry(self.foot, "Write a message, and press Return")
         self.message.bind("<Return>", lambda _: self.send())
@@ -198,6 +199,13 @@ class PlaygroundPage:
             self.judging.grid_remove()
         picks = f"{playground.picks} picked so far. {BLIND_NOTE}"
         controls.set_text(self.tally, picks if playground.is_blind else playground.tally)
+
+    def _wrap(self, event: Any) -> None:
+        """Break the long lines where the page ends."""
+        width = int(event.width / self.frame._get_widget_scaling()) - 40
+        for line in (self.note, self.tally):
+            if line.cget("wraplength") != width:
+                line.configure(wraplength=width)
 
     def _choose(self, place: int) -> None:
         """Take another first model; if it was the second, they change places."""

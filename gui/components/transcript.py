@@ -88,14 +88,18 @@ class Transcript:
         self.frame.grid_columnconfigure(1, minsize=14)
 
     def _scrolled(self, first: float, last: float) -> None:
-        is_at_end = float(last) >= _END
         self._bar.set(float(first), float(last))
-        if float(first) <= 0 and is_at_end:
+        self.text.after_idle(self._settle)  # to show and hide things here confuses Tk
+
+    def _settle(self) -> None:
+        """Stay at the end, as lines are measured by and by; show a bar only where it is of use."""
+        first, last = self.text.yview()
+        if self._follows and last < _END:
+            self.text.yview_moveto(1.0)
+        if first <= 0 and last >= _END:
             self._bar.grid_remove()
         else:
             self._bar.grid(row=0, column=1, sticky="ns", pady=4, padx=(2, 0))
-        if self._follows and not is_at_end:  # Tk measures wrapped lines only by and by
-            self.text.after_idle(self.text.yview_moveto, 1.0)
 
     def _dragged(self, *where: Any) -> None:
         self.text.yview(*where)
@@ -128,7 +132,8 @@ class Transcript:
         self.text.tag_configure("who", font=bold, foreground=muted, spacing1=step)
         self.text.tag_configure("said", spacing1=2)
         self.text.tag_configure("reply", lmargin1=step, lmargin2=step, spacing1=3)
-        self.text.tag_configure("dim", lmargin1=step, font=small, foreground=muted, spacing1=3)
+        self.text.tag_configure("dim", lmargin1=step, lmargin2=step, spacing1=3)
+        self.text.tag_configure("dim", font=small, foreground=muted)
         danger = theme.now(theme.DANGER)
         self.text.tag_configure("problem", lmargin1=step, lmargin2=step, foreground=danger)
         self.text.tag_raise("sel")
