@@ -143,3 +143,29 @@ def set_text(widget: Any, text: str, color: Pair | None = None) -> None:
         widget.configure(text=words)
     if color and widget.cget("text_color") != color:
         widget.configure(text_color=color)
+
+
+def scroll_bar(parent: Any, command: Callable[..., object], orientation: str = "vertical") -> Any:
+    """A thin scroll bar that may be set, shown and hidden by the widget it scrolls."""
+    made = ctk.CTkScrollbar(
+        parent,
+        command=command,
+        orientation=orientation,
+        width=12,
+        height=12,
+        border_spacing=2,
+        button_color=theme.TRACK,
+        button_hover_color=theme.MUTED,
+    )
+    # It would run Tk's other work while it draws, which draws it again, without an end
+    made._canvas.update_idletasks = lambda: None
+    return made
+
+
+def show_where_needed(bar: Any, first: float, last: float) -> None:
+    """Set a scroll bar that has been put on a grid, and hide it where everything is in sight."""
+    bar.set(float(first), float(last))  # Tk hands them over as text
+    if float(first) <= 0 and float(last) >= 1:
+        bar.grid_remove()  # its row or column keeps its size, so nothing flickers
+    else:
+        bar.grid_configure()  # `grid` would forget its scaled distances

@@ -10,6 +10,7 @@ import customtkinter as ctk
 
 from bot.logs import LogLine
 from gui import keyboard, theme
+from gui.components import controls
 from gui.log_store import KEEP, LEVELS, matches, moment
 
 _END = 0.999
@@ -38,11 +39,11 @@ class LogText:
             height=4,
             width=20,
         )
-        self._down = self._scrollbar("vertical", self.text.yview)
-        self._across = self._scrollbar("horizontal", self.text.xview)
+        self._down = controls.scroll_bar(self.frame, self.text.yview)
+        self._across = controls.scroll_bar(self.frame, self.text.xview, "horizontal")
         self.text.configure(
             yscrollcommand=self._scrolled,
-            xscrollcommand=partial(_show_where_needed, self._across),
+            xscrollcommand=partial(controls.show_where_needed, self._across),
         )
         theme.follow(self.frame, self._dress)
         self.text.tag_raise("sel")
@@ -63,18 +64,6 @@ class LogText:
             self.text.tag_configure(level, foreground=theme.now(color))
         self.text.tag_configure("dim", foreground=theme.now(theme.MUTED))
         self.text.tag_configure("match", background=theme.now(theme.MATCH))
-
-    def _scrollbar(self, orientation: str, command: Any) -> Any:
-        return ctk.CTkScrollbar(
-            self.frame,
-            command=command,
-            orientation=orientation,
-            width=12,
-            height=12,
-            border_spacing=2,
-            button_color=theme.TRACK,
-            button_hover_color=theme.MUTED,
-        )
 
     def _place(self) -> None:
         self.frame.grid_columnconfigure(0, weight=1)
@@ -131,7 +120,7 @@ class LogText:
 
     def _scrolled(self, first: float, last: float) -> None:
         self._was_at_end = float(last) >= _END
-        _show_where_needed(self._down, first, last)
+        controls.show_where_needed(self._down, first, last)
 
     def _stay_at_end(self) -> None:
         if self.follows and self._was_at_end:
@@ -161,11 +150,3 @@ class LogText:
             pieces += [text[at:found], tag, text[found:end], (tag, "match")]
             at = end
         return [*pieces, text[at:], tag]
-
-
-def _show_where_needed(scrollbar: Any, first: float, last: float) -> None:
-    scrollbar.set(float(first), float(last))
-    if float(first) <= 0 and float(last) >= 1:
-        scrollbar.grid_remove()  # its row or column keeps its size, so nothing flickers
-    else:
-        scrollbar.grid()

@@ -2,6 +2,7 @@
 
 import tkinter
 from collections.abc import Callable, Sequence
+from functools import partial
 from tkinter import ttk
 from typing import Any
 
@@ -32,14 +33,14 @@ class Table:
         self.frame = controls.group(parent)  # CustomTkinter's, whose distances follow the scale
         self._box = tkinter.Frame(self.frame, borderwidth=0, highlightthickness=1)
         self.tree = ttk.Treeview(self._box, style=_STYLE, selectmode="browse")
-        self._bar = ctk.CTkScrollbar(self._box, command=self.tree.yview, fg_color=theme.CARD)
+        self._bar = controls.scroll_bar(self._box, self.tree.yview)
         self._rows: list[Row] = []
         self._widths: Sequence[int] = ()
         self._marked: set[str] = set()
         self._takes_many = False
         self._look: tuple[Any, ...] = ()
         self._marks: dict[bool, Any] = {}
-        self.tree.configure(yscrollcommand=self._scrolled)
+        self.tree.configure(yscrollcommand=partial(controls.show_where_needed, self._bar))
         self._place()
         self._bind(went_on)
 
@@ -49,6 +50,7 @@ class Table:
         self._box.grid_columnconfigure(0, weight=1)
         self._box.grid_rowconfigure(0, weight=1)
         self.tree.grid(row=0, column=0, sticky="nsew")
+        self._bar.grid(row=0, column=1, sticky="ns")
 
     def _bind(self, went_on: Callable[[], object]) -> None:
         self.tree.bind("<ButtonRelease-1>", self._clicked)
@@ -143,13 +145,6 @@ class Table:
     def _finish(self, went_on: Callable[[], object]) -> str:
         went_on()
         return "break"
-
-    def _scrolled(self, first: float, last: float) -> None:
-        self._bar.set(first, last)
-        if float(first) <= 0 and float(last) >= 1:  # Tk hands them over as text
-            self._bar.grid_remove()
-        else:
-            self._bar.grid(row=0, column=1, sticky="ns")
 
 
 def _dress(widget: tkinter.Misc, scale: float) -> None:

@@ -6,12 +6,13 @@ from typing import Any
 import customtkinter as ctk
 
 from gui import keyboard, theme
+from gui.components import controls
 from gui.emoji_probe import shown
 from gui.playground.exchange import FAILED, LOADING, STOPPED, WAITING, Exchange, Reply
 
 Pieces = list[tuple[str, str]]  # texts and their tags
 
-_END = 0.999
+_END, _SETTLE_MS = 0.999, 5
 HIDDEN, BETTER = "A reply", ", picked"
 _EMPTY = [("Say something below: the bot answers as it would on Discord.\n", "dim")]
 _STATES = {WAITING: "waits for its turn", LOADING: "is being loaded", STOPPED: "stopped"}
@@ -56,6 +57,7 @@ class Transcript:
         self.frame = ctk.CTkFrame(parent, fg_color=theme.INSET, corner_radius=8)
         self._drawn: list[Pieces] = []
         self._look: tuple[Any, ...] = ()
+        self._settles = ""  # the timer that goes back to the end
         self._follows = True  # until somebody scrolls away from the end
         self._build()
 
@@ -70,14 +72,8 @@ class Transcript:
             width=20,
             cursor="arrow",
         )
-        self._bar = ctk.CTkScrollbar(
-            self.frame,
-            command=self._dragged,
-            width=12,
-            border_spacing=2,
-            button_color=theme.TRACK,
-            button_hover_color=theme.MUTED,
-        )
+        self._bar = controls.scroll_bar(self.frame, self._dragged)
+        self._bar.grid(row=0, column=1, sticky="ns", pady=4, padx=(2, 0))
         self.text.configure(yscrollcommand=self._scrolled)
         for event in ("<MouseWheel>", "<Button-4>", "<Button-5>", "<Key>"):
             self.text.bind(event, lambda _: self.text.after_idle(self._moved), add="+")
@@ -88,18 +84,15 @@ class Transcript:
         self.frame.grid_columnconfigure(1, minsize=14)
 
     def _scrolled(self, first: float, last: float) -> None:
-        self._bar.set(float(first), float(last))
-        self.text.after_idle(self._settle)  # to show and hide things here confuses Tk
+        controls.show_where_needed(self._bar, first, last)
+        if self._follows and float(last) < _END and not self._settles:
+            self._settles = self.text.after(_SETTLE_MS, self._settle)
 
     def _settle(self) -> None:
-        """Stay at the end, as lines are measured by and by; show a bar only where it is of use."""
-        first, last = self.text.yview()
-        if self._follows and last < _END:
+        """Stay at the end, as Tk measures wrapped lines by and by."""
+        self._settles = ""
+        if self._follows:
             self.text.yview_moveto(1.0)
-        if first <= 0 and last >= _END:
-            self._bar.grid_remove()
-        else:
-            self._bar.grid(row=0, column=1, sticky="ns", pady=4, padx=(2, 0))
 
     def _dragged(self, *where: Any) -> None:
         self.text.yview(*where)
