@@ -130,6 +130,8 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises `ValueError` when the file was written by a newer release; it is left untouched.
     """
+    if connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
+        return  # without waiting for whoever writes
     connection.execute("BEGIN IMMEDIATE")  # a second process that starts now waits for this one
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
