@@ -51,7 +51,7 @@ def exchanges(connection: sqlite3.Connection, limit: int = 20) -> list[Exchange]
         " ORDER BY r.sent_at DESC, r.message_id DESC LIMIT ?",
         (BAD, limit),
     )
-    return [Exchange(*row[:-1], is_rejected=bool(row[-1])) for row in rows]
+    return [Exchange(*row) for row in rows]
 
 
 def reject(connection: sqlite3.Connection, reply_id: int) -> None:

@@ -147,6 +147,14 @@ def deleted_since(connection: sqlite3.Connection, moment: float) -> list[tuple[i
     ).fetchall()
 
 
+def written_before(connection: sqlite3.Connection, moment: float) -> list[tuple[int, int]]:
+    """(channel id, message id) of the messages that are older than a moment (seconds)."""
+    return connection.execute(
+        "SELECT channel_id, message_id FROM messages WHERE message_id < ? AND deleted_at IS NULL",
+        (snowflake_at(moment),),
+    ).fetchall()
+
+
 def add_reaction(connection: sqlite3.Connection, message_id: int, emoji: str, step: int) -> None:
     """Count one reaction more (`step` 1) or less (-1) on a message we know."""
     if step > 0:
