@@ -19,6 +19,7 @@ from bot import config, logs
 from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import BotController, State
+from gui import preferences
 from gui.presenter import Presenter
 from gui.session import Session, Way, session
 from gui.snapshot import Snapshot
@@ -40,6 +41,7 @@ def supervise(env_path: Path | None) -> int:
     except AlreadyRunning as other:
         return config.exit_with(UserError(f"{other} Stop it first."))
     presenter = Presenter(Way(lambda report: dataclasses.replace(prepared, starts_at_once=True)))
+    presenter.preferences = preferences.read(config.data_dir(env_path))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager stops us so
     with _Live() if sys.stdout.isatty() else _Lines() as screen:
         try:

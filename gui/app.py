@@ -91,7 +91,7 @@ class App:
     def __init__(self, root: ctk.CTk, presenter: Presenter, start: Start) -> None:
         self.root, self.presenter, self._start = root, presenter, start
         self._folder = start.folder
-        self.preferences = preferences.read(start.folder)
+        self.preferences = presenter.preferences = preferences.read(start.folder)
         self._dress()
         wheel.fix(root)
         emoji_probe.start(start.folder)
@@ -112,6 +112,7 @@ class App:
     def prefer(self, chosen: Preferences) -> None:
         """Keep other preferences, and follow them at once."""
         before, self.preferences = self.preferences, chosen
+        self.presenter.preferences = chosen
         if self._around:
             self._around.follow(chosen)
         if (before.appearance, before.scale) != (chosen.appearance, chosen.scale):

@@ -27,7 +27,7 @@ SEND_SECONDS = 10.0
 LONGEST = 200
 
 _ICON = Path(__file__).parent / "assets" / "icon.png"
-_TRAINING = next(action.doing for action in ACTIONS if action.script == "3_train_model.py")
+_TRAINING = next(action.doing for action in ACTIONS if action.program == "3_train_model.py")
 
 
 @dataclasses.dataclass(frozen=True)

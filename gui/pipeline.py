@@ -1,4 +1,4 @@
-"""The quick actions that run a script of the pipeline, one at a time."""
+"""The quick actions and chores: what runs as a process of its own, one at a time."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,11 +11,15 @@ from child_process import Step
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """A script, the button's text and what is said while it runs."""
+    """What to run, the button's text and what is said while it runs.
 
-    script: str
+    `program` is a file of the scripts, or a module.
+    """
+
+    program: str
     text: str
     doing: str
+    arguments: tuple[str, ...] = ()
 
 
 FETCH = Action("1_fetch_all_history.py", "Fetch new messages", "Fetching messages")
@@ -59,9 +63,11 @@ class Pipeline:
         """Run a script, unless one is running."""
         if self._step:
             return
-        script = str(self._scripts / action.script)
+        is_file = action.program.endswith(".py")
+        program = [str(self._scripts / action.program)] if is_file else ["-m", action.program]
+        given = [*self._environment, *action.arguments, *arguments]
         try:
-            self._step = Step([self._python, script, *self._environment, *arguments])
+            self._step = Step([self._python, *program, *given])
         except OSError as error:
             self.view = StepView(
                 f"{action.text}: cannot start", is_failed=True, last_line=str(error)

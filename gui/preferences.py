@@ -17,13 +17,13 @@ _CHOICES: dict[str, tuple[str, ...]] = {"appearance": APPEARANCES, "notices": NO
 _LIMITS: dict[str, tuple[Any, Any]] = {
     "scale": (0, 300),
     "keep_logs_days": (1, 3650),
-    "keep_raw_days": (0, 3650),
+    "keep_messages_days": (0, 3650),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Preferences:
-    """`scale` is in percent, 0: as the screen says. `keep_raw_days` 0: forever."""
+    """`scale` is in percent, 0: as the screen says. `keep_messages_days` 0: forever."""
 
     starts_bot: bool = False
     starts_minimised: bool = False
@@ -34,7 +34,7 @@ class Preferences:
     scale: int = 0
     backs_up_weekly: bool = True
     keep_logs_days: int = 30
-    keep_raw_days: int = 0
+    keep_messages_days: int = 0
     is_set_up: bool = False  # the first-run path was gone through, or declined
 
 

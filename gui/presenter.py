@@ -10,10 +10,13 @@ from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
+from gui.chores import Chores
 from gui.first_run import mending
+from gui.log_files import LogFiles
 from gui.log_store import LogStore
 from gui.notifications import Facts
 from gui.pipeline import FETCH, Action, Pipeline
+from gui.preferences import Preferences
 from gui.session import Session, Way
 from gui.setup import Setup
 from gui.snapshot import Snapshot
@@ -42,11 +45,14 @@ class Presenter:
 
     def __init__(self, way: Way, waits: bool = False) -> None:
         """`waits`: nothing happens until `start` or `begin`."""
+        self.preferences = Preferences()  # may be changed at any time
         self.log = LogStore()
         self.setup = Setup(way.prepare, way.steps)
         self.session: Session | None = None
         self.pipeline: Pipeline | None = None
         self.is_closing = False
+        self._files: LogFiles | None = None
+        self._chores: Chores | None = None
         self._connection: sqlite3.Connection | None = None
         self._settings, self._stats = Settings(), Stats()
         self._pending: dict[str, Any] = {}
@@ -135,6 +141,8 @@ class Presenter:
             self.pipeline.kill()
         if session := self.session or self.setup.session:
             session.close()
+        if self._files:
+            self._files.close()
         if self._connection:
             self._connection.close()
 
@@ -148,9 +156,13 @@ class Presenter:
             lines += self._bot_lines(self.session, now)
             lines += self.pipeline.tick(now)
             self._read(now)
+            self._see_to_chores(now)
         lines += self._said
         self._said = []
         self.log.add(lines, now)
+        if self._files:
+            self._files.keep_days = self.preferences.keep_logs_days
+            self._files.put(lines)
         return lines
 
     def snapshot(self, now: float) -> Snapshot:
@@ -217,6 +229,8 @@ class Presenter:
             return
         self._connection.execute("PRAGMA busy_timeout = 100")  # a window waits for nobody
         self.session = session
+        self._files = LogFiles(session.data_dir / "logs", self.preferences.keep_logs_days)
+        self._chores = Chores(session.data_dir, time.time())
         self.pipeline = Pipeline(session.python, session.env_path, session.scripts)
         if session.starts_at_once:
             session.controller.start()
@@ -249,6 +263,12 @@ class Presenter:
                 self._reached = milestones.take(self._connection) or self._reached
         except sqlite3.OperationalError as error:
             log.warning("the database is busy: %s", error)
+
+    def _see_to_chores(self, now: float) -> None:
+        assert self._chores and self.pipeline
+        is_free = not self.pipeline.is_running and not self.is_closing
+        if is_free and (due := self._chores.due(self.preferences, now)):
+            self.pipeline.start(*due)
 
     def _write(self, connection: sqlite3.Connection) -> None:
         for name, value in list(self._pending.items()):

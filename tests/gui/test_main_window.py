@@ -120,7 +120,7 @@ def test_a_step_runs_with_progress_and_only_one_at_a_time(desk: Desk, session: S
         "import sys\nfrom bot.logs import Progress, report\n"
         "report(Progress('prepare', 3, 4, 5.0, '3 of 4 files'))\nsys.stdin.read()"
     )
-    write_script(session, ACTIONS[1].script, program)
+    write_script(session, ACTIONS[1].program, program)
     actions = desk.window.overview.actions
     desk.click(actions.buttons["Prepare data"])
     desk.until(lambda: actions.progress.bar.get() == 0.75)
@@ -133,7 +133,7 @@ def test_a_step_runs_with_progress_and_only_one_at_a_time(desk: Desk, session: S
 
 
 def test_the_first_fetch_asks_before_it_runs(desk: Desk, session: Session) -> None:
-    write_script(session, FETCH.script, "import sys; print(*sys.argv[1:])")
+    write_script(session, FETCH.program, "import sys; print(*sys.argv[1:])")
     desk.click(desk.window.overview.actions.buttons[FETCH.text])
     assert desk.window.confirm
     desk.click(desk.window.confirm.no)
@@ -146,7 +146,7 @@ def test_the_first_fetch_asks_before_it_runs(desk: Desk, session: Session) -> No
 
 def test_a_later_fetch_does_not_ask_again(desk: Desk, session: Session) -> None:
     database.confirm_permission(database.connect(session.database_path), "yes")
-    write_script(session, FETCH.script, "import sys; print('arguments:', *sys.argv[1:])")
+    write_script(session, FETCH.program, "import sys; print('arguments:', *sys.argv[1:])")
     desk.click(desk.window.overview.actions.buttons[FETCH.text])
     assert desk.window.confirm is None
     desk.until(lambda: "arguments:" in texts(desk.window.overview.log.text))

@@ -10,7 +10,7 @@ from gui.preferences import FILE, Preferences
 
 
 def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
-    kept = Preferences(starts_bot=True, notices="errors", scale=150, keep_raw_days=90)
+    kept = Preferences(starts_bot=True, notices="errors", scale=150, keep_messages_days=90)
     preferences.write(tmp_path / "new", kept)
     assert preferences.read(tmp_path / "new") == kept
 
