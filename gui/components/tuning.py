@@ -30,7 +30,7 @@ class Knob:
 
 KNOBS = (
     Knob("response_rate", "Response rate", 1, 100, 1, 100, "{:.0f} %"),
-    Knob("temperature", "Temperature", 0.5, 1.0, 0.01, 1, "{:.2f}"),
+    Knob("temperature", "Temperature", 0.5, 1.5, 0.01, 1, "{:.2f}"),
     Knob("max_tokens", "Max tokens", 50, 500, 10, 1, "{:.0f}"),
 )
 
