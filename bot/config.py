@@ -8,6 +8,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,7 +73,7 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
     """
     path = env_path or ROOT / ".env"
     values = _read(path) if env_path else {**_read(path), **os.environ}
-    text = {name: values.get(name, "").strip().strip("'\"").strip() for name in _NAMES}
+    text = {name: _bare(values.get(name, "")) for name in _NAMES}
     return Config(
         env_path=path,
         token=_token(text["DISCORD_TOKEN"], path) if needs_discord else "",
@@ -81,14 +82,25 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
         channel_ids=_ids("CHANNELS", text["CHANNELS"], path),
         model_path=_path(text["MODEL_PATH"], path) if text["MODEL_PATH"] else None,
         base_model=_path(text["BASE_MODEL"], path) if text["BASE_MODEL"] else None,
-        context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], 2048, 256, 131_072, path),
-        threads=_number("THREADS", text["THREADS"], 0, 0, 512, path),
-        gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], 0, -1, 1000, path),
+        context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], path),
+        threads=_number("THREADS", text["THREADS"], path),
+        gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], path),
         data_dir=_path(text["DATA_DIR"] or str(ROOT / "data_storage"), path),
         models_dir=_path(text["MODELS_DIR"] or str(ROOT / "models"), path),
         log_level=_level(text["LOG_LEVEL"], path),
         api_base=_api_base(text["DISCORD_API_BASE"], path),
     )
+
+
+def check(name: str, text: str) -> None:
+    """See whether one setting would do. Raises `UserError`, as `load` does, if not."""
+    path, text = Path(".env"), _bare(text)
+    if name in _NUMBERS:
+        _number(name, text, path)
+    elif name in _CHECKS:
+        _CHECKS[name](text, path)
+    elif text and name not in _NAMES:
+        raise UserError(f"There is no setting {name!r}.")
 
 
 def works(env_path: Path | None) -> bool:
@@ -122,6 +134,13 @@ _NAMES = (
     "LOG_LEVEL",
     "DISCORD_API_BASE",
 )
+
+
+_NUMBERS = {  # what an empty one means, the least and the most
+    "CONTEXT_LENGTH": (2048, 256, 131_072),
+    "THREADS": (0, 0, 512),
+    "GPU_LAYERS": (0, -1, 1000),
+}
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -194,7 +213,12 @@ def _ids(name: str, text: str, path: Path) -> frozenset[int]:
     return frozenset(map(int, parts))
 
 
-def _number(name: str, text: str, default: int, low: int, high: int, path: Path) -> int:
+def _bare(text: str) -> str:
+    return text.strip().strip("'\"").strip()
+
+
+def _number(name: str, text: str, path: Path) -> int:
+    default, low, high = _NUMBERS[name]
     if not text:
         return default
     if not re.fullmatch(r"-?[0-9]{1,9}", text) or not low <= int(text) <= high:
@@ -227,6 +251,16 @@ def _api_base(text: str, path: Path) -> str:
             "http://127.0.0.1:8123/api/v10. Remove the line to talk to Discord."
         )
     return text.rstrip("/")
+
+
+_CHECKS: dict[str, Callable[[str, Path], object]] = {
+    "DISCORD_TOKEN": _token,
+    "SERVER_ID": _server,
+    "ADMIN_USERS": _admins,
+    "CHANNELS": lambda text, path: _ids("CHANNELS", text, path),
+    "LOG_LEVEL": _level,
+    "DISCORD_API_BASE": _api_base,
+}
 
 
 def exit_with(error: UserError) -> int:

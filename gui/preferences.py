@@ -56,7 +56,7 @@ def write(folder: Path, preferences: Preferences) -> None:
 def _fields(folder: Path) -> dict[str, Any]:
     try:
         fields = json.loads((folder / FILE).read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

@@ -21,7 +21,7 @@ from bot import config
 from bot.config import ROOT
 from data import discord_setup, privacy
 from data.discord_setup import Named
-from gui.first_run import finish
+from gui import env_file
 from gui.first_run.last_steps import Fetch
 from gui.first_run.server_steps import LATER, NOW
 from gui.first_run.state import CONNECT, DEMO, STAGES
@@ -414,7 +414,7 @@ def test_a_full_disk_at_the_end_is_a_sentence_and_start_works_after_it(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "_write", full)
+        patch.setattr(env_file, "write", full)
         view = guide.go()
     assert view.step == "start" and "No space left" in view.error
     guide.go()
