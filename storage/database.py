@@ -74,7 +74,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _make_sure_it_exists(path)
         connection = sqlite3.connect(path, timeout=10, isolation_level=None)
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -87,6 +87,17 @@ def connect(path: Path) -> sqlite3.Connection:
             "if the file is damaged, move it away and restore a backup."
         ) from None
     return connection
+
+
+def _make_sure_it_exists(path: Path) -> None:
+    """Make a file for its owner alone; one that is there is not opened.
+
+    To close any descriptor of a file drops all POSIX locks that the process has on it, SQLite's
+    included: the next process to leave would take itself for the last, and delete the log that
+    our connections still write to (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 @contextlib.contextmanager

@@ -186,6 +186,26 @@ def test_processes_that_open_a_new_file_together_all_succeed(tmp_path: Path) -> 
     assert [child.wait() for child in children] == [0] * 6
 
 
+def as_another_process(path: Path, value: str) -> None:
+    program = (
+        "import sys; from pathlib import Path; from storage import database; "
+        "database.remember(database.connect(Path(sys.argv[1])), 'x', sys.argv[2])"
+    )
+    subprocess.run([sys.executable, "-c", program, str(path), value], cwd=ROOT, check=True)
+
+
+def test_a_second_connection_takes_no_locks_from_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "bot.sqlite3"
+    first = database.connect(path)
+    database.remember(first, "x", "ours")
+    database.connect(path).close()
+    for value in ("theirs", "theirs again"):  # whoever leaves last deletes the log
+        as_another_process(path, value)
+        assert database.recall(first, "x") == value
+    database.remember(first, "x", "ours again")
+    assert database.recall(database.connect(path), "x") == "ours again"
+
+
 def test_snowflakes_tell_the_time() -> None:
     assert messages.snowflake_time(175928847299117063) == pytest.approx(1462015105.796)
     now = round(time.time(), 3)
