@@ -7,6 +7,8 @@ by row of LanceDB. Texts count in UTF-8, in UTF-16, and as JSON escapes them.
 import gzip
 import json
 import sqlite3
+import subprocess
+import sys
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy.typing as npt
 from storage import people, vectordb
 
 CHUNK = 1 << 22
+_CAT = "import shutil, sys; shutil.copyfileobj(open(sys.argv[1], 'rb'), sys.stdout.buffer)"
 _WORD = 8  # bytes compared at once
 _HASHED = 2 * _WORD  # bytes at the beginning of a needle that decide whether to look closer
 _TABLE_BITS = 22
@@ -110,15 +113,31 @@ def holds(path: Path, needles: Needles) -> bool:
 
 
 def _raw(path: Path) -> Iterator[bytes]:
+    if ".sqlite3" in path.name:
+        yield from _apart(path)
+        return
     with path.open("rb") as file:
         while piece := file.read(CHUNK):
             yield piece
 
 
+def _apart(path: Path) -> Iterator[bytes]:
+    """A file as another process reads it.
+
+    To close it here would drop the locks on it of all connections that this process has.
+    """
+    command = [sys.executable, "-c", _CAT, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as cat:
+        assert cat.stdout
+        while piece := cat.stdout.read(CHUNK):
+            yield piece
+    if cat.returncode:
+        raise OSError(f"{path} cannot be read") if path.exists() else FileNotFoundError(str(path))
+
+
 def _unpacked(path: Path) -> Iterator[bytes]:
     """The content of a file that is packed; nothing for any other."""
-    with path.open("rb") as file:
-        magic = file.read(16)
+    magic = next(_raw(path), b"")[:16]
     if magic.startswith(b"\x1f\x8b"):
         with gzip.open(path) as unpacked:
             while piece := unpacked.read(CHUNK):

@@ -14,6 +14,8 @@ import pytest
 
 from data import residue
 from data.residue import CHUNK, Needles, scan
+from storage import database
+from tests.storage.test_database import as_another_process
 
 CANARY = 'the "heron" stands\nin the cöld river 🐦 again'
 NEEDLE = CANARY.encode()
@@ -87,6 +89,16 @@ def test_what_nobody_can_read_counts_as_found(tmp_path: Path) -> None:
     (tmp_path / "just a name.lance").mkdir()
     found = {path.name for path in scan(tmp_path, [NEEDLE])}
     assert found == {"cut.gz", "bad.sqlite3", "just a name.lance"}
+
+
+def test_a_search_takes_no_locks_from_an_open_database(tmp_path: Path) -> None:
+    path = tmp_path / "bot.sqlite3"
+    first = database.connect(path)
+    database.remember(first, "x", "a needle in the log")
+    assert path in scan(tmp_path, [b"a needle in the log"])
+    for value in ("theirs", "theirs again"):
+        as_another_process(path, value)
+        assert database.recall(first, "x") == value
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
