@@ -8,6 +8,7 @@ from typing import Any
 
 import customtkinter as ctk
 import darkdetect
+from customtkinter.windows.widgets.core_widget_classes import CTkBaseClass
 
 Pair = tuple[str, str]
 
@@ -25,7 +26,7 @@ ON_ACCENT: Pair = ("#FFFFFF", "#FFFFFF")
 PLAIN: Pair = ("#ECEEF2", "#272C36")
 PLAIN_HOVER: Pair = ("#DEE1E8", "#323845")
 CHOSEN: Pair = ("#C9CEF5", "#3D4677")
-KNOB: Pair = ("#FFFFFF", "#E7E9EE")
+KNOB: Pair = ("#5F6779", "#E7E9EE")
 DANGER: Pair = ("#B3261E", "#F28B82")
 FOCUS: Pair = ("#1A1D24", "#C9CEFF")
 MATCH: Pair = ("#FFE08A", "#6B5A12")
@@ -65,11 +66,18 @@ def fix_scale(root: Any, percent: int = 0) -> None:
 
     CustomTkinter follows the screen by itself everywhere but on Linux.
     """
+    CTkBaseClass.grid_remove = _grid_remove
     scale = (percent or screen_percent(root)) / 100
     if not percent and sys.platform != "linux":
         scale = 1.0  # on top of what CustomTkinter does
     ctk.set_widget_scaling(scale)
     ctk.set_window_scaling(scale)
+
+
+def _grid_remove(widget: Any) -> None:
+    """Take a widget off its grid for good: CustomTkinter would put it back with the next scale."""
+    widget._last_geometry_manager_call = None
+    tkinter.Grid.grid_remove(widget)
 
 
 def follow(widget: tkinter.Misc, dress: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -302,3 +303,27 @@ def test_a_key_lists_the_keys(desk: Desk) -> None:
     assert not desk.window.shortcuts.window.winfo_viewable()
     desk.press(desk.root, "<Control-l>")
     assert desk.window.logs and desk.window.logs.window.winfo_viewable()
+
+
+def test_what_is_hidden_stays_hidden_at_another_scale(
+    make_desk: Callable[..., Desk], session: Session
+) -> None:
+    def prepare(report: Report) -> Session:
+        while not has_been_seen:
+            time.sleep(0.01)
+        return session
+
+    has_been_seen: list[bool] = []
+    desk = make_desk(prepare, ("one", "two"))
+    desk.until(desk.window.overview.setup.frame.winfo_manager)
+    has_been_seen.append(True)
+    desk.until_word("Stopped")
+    before = {widget: widget.winfo_manager() for widget in everything(desk.root)}
+    for scale in (150, 100):
+        desk.app.prefer(replace(desk.app.preferences, scale=scale))
+        desk.turn()
+        assert {widget: widget.winfo_manager() for widget in everything(desk.root)} == before
+
+
+def everything(widget: Any) -> list[Any]:
+    return [widget, *(one for child in widget.winfo_children() for one in everything(child))]
