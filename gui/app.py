@@ -29,6 +29,7 @@ from gui.surroundings import SHOW, Surroundings
 from single_instance import Instance
 
 if TYPE_CHECKING:
+    from gui.components.settings_window import SettingsWindow
     from gui.first_run.state import Outcome
     from gui.playground.talk import Playground
 
@@ -96,7 +97,8 @@ class App:
         wheel.fix(root)
         emoji_probe.start(start.folder)
         self.playground: Playground | None = None
-        wishes = Wishes(self.close, self.put_away, self.lead)
+        self.settings: SettingsWindow | None = None
+        wishes = Wishes(self.close, self.put_away, self.lead, self.open_settings)
         self.window = MainWindow(root, presenter, wishes, {"Playground": self._make_playground})
         self.guidance = Guidance(root, start.env_path)
         for keys, step in _ZOOM.items():
@@ -157,6 +159,16 @@ class App:
 
         self.presenter.stop()
         self.guidance.show(finished, mend)
+
+    def open_settings(self, section: str = "") -> None:
+        """Show the settings window, the section named or the one that was shown last."""
+        if self.settings is None:
+            from gui.components.settings_window import SettingsWindow
+            from gui.settings_form import Form
+
+            form = Form(self._start.env_path, self._folder)
+            self.settings = SettingsWindow(self.root, form, self.presenter, self.prefer)
+        self.settings.raise_(section)
 
     def minimise(self) -> None:
         """Go to the tray as soon as there is one, until then to the taskbar."""

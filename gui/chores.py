@@ -1,4 +1,4 @@
-"""What the launcher sees to by itself: a backup every week, old messages forgotten every day."""
+"""What the launcher sees to by itself, a backup a week for one, or when the settings ask for it."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ AGAIN_SECONDS = 86_400.0  # between two tries
 BACKUP_SECONDS = 7 * 86_400.0
 
 BACKUP = Action("data.backup", "Back up", "Backing up", ("--make",))
+EXCLUDE = Action("forget_person.py", "Exclude and erase", "Erasing a person")
 FORGET = Action("data.retention", "Forget old messages", "Forgetting old messages")
 
 

@@ -10,7 +10,7 @@ from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
-from gui.chores import Chores
+from gui.chores import BACKUP, EXCLUDE, Chores
 from gui.first_run import mending
 from gui.log_files import LogFiles
 from gui.log_store import LogStore
@@ -20,8 +20,9 @@ from gui.preferences import Preferences
 from gui.session import Session, Way
 from gui.setup import Setup
 from gui.snapshot import Snapshot
-from storage import database, milestones
+from storage import database, milestones, people
 from storage.database import Settings
+from storage.people import Exclusion
 from storage.stats import Stats, stats
 
 log = logging.getLogger(__name__)
@@ -109,6 +110,36 @@ class Presenter:
         if self.pipeline:
             self.pipeline.start(action, ["--i-have-permission"] if is_permitted else [])
 
+    @property
+    def can_run_steps(self) -> bool:
+        """Whether there is a bot, and no step runs."""
+        return bool(self.pipeline and not self.pipeline.is_running and not self.is_closing)
+
+    @property
+    def is_bot_up(self) -> bool:
+        """Whether the bot runs or is about to."""
+        up = (State.STARTING, State.RUNNING, State.BACKOFF)
+        return bool(self.session and self.session.controller.state in up)
+
+    def back_up(self) -> None:
+        """Make a backup now."""
+        if self.pipeline:
+            self.pipeline.start(BACKUP)
+
+    def exclude(self, user_id: int) -> None:
+        """Erase a person, who is never learned from again."""
+        if self.pipeline:
+            self.pipeline.start(EXCLUDE, [str(user_id)])
+
+    def include(self, user_id: int) -> None:
+        """Take a person off the exclusion list."""
+        if self._connection:
+            people.include(self._connection, user_id)
+
+    def exclusions(self) -> list[Exclusion]:
+        """Who is excluded."""
+        return people.exclusions(self._connection) if self._connection else []
+
     def cancel_step(self) -> None:
         """Have the running script stop."""
         if self.pipeline:
@@ -189,7 +220,7 @@ class Presenter:
             can_stop=is_up or state is State.BACKOFF,
             can_restart=is_up,
             can_force_stop=is_alive,
-            can_run_steps=not self.pipeline.is_running and not self.is_closing,
+            can_run_steps=self.can_run_steps,
             settings=dataclasses.replace(self._settings, **self._pending),
             day=snapshot.day_rows(figures, self.log.errors(now)),
             week=snapshot.week_rows(figures),
@@ -266,8 +297,7 @@ class Presenter:
 
     def _see_to_chores(self, now: float) -> None:
         assert self._chores and self.pipeline
-        is_free = not self.pipeline.is_running and not self.is_closing
-        if is_free and (due := self._chores.due(self.preferences, now)):
+        if self.can_run_steps and (due := self._chores.due(self.preferences, now)):
             self.pipeline.start(*due)
 
     def _write(self, connection: sqlite3.Connection) -> None:

@@ -1,6 +1,7 @@
 """The window's building blocks: cards, labels and buttons in our colours."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import customtkinter as ctk
@@ -79,8 +80,8 @@ def entry(parent: Any, hint: str) -> Any:
         width=220,
         height=32,
         border_width=1,
-        border_color=theme.BORDER,
-        fg_color=theme.CARD,
+        border_color=theme.TRACK,
+        fg_color=theme.INSET,
         text_color=theme.TEXT,
         placeholder_text_color=theme.MUTED,
         font=theme.font(),
@@ -159,6 +160,21 @@ def scroll_bar(parent: Any, command: Callable[..., object], orientation: str = "
     )
     # It would run Tk's other work while it draws, which draws it again, without an end
     made._canvas.update_idletasks = lambda: None
+    return made
+
+
+def scroll_frame(parent: Any) -> Any:
+    """A card that scrolls when it is too small for what it holds."""
+    made = ctk.CTkScrollableFrame(
+        parent,
+        corner_radius=theme.RADIUS,
+        fg_color=theme.CARD,
+        scrollbar_button_color=theme.TRACK,
+        scrollbar_button_hover_color=theme.MUTED,
+    )
+    made._scrollbar._canvas.update_idletasks = lambda: None
+    scrolled = partial(show_where_needed, made._scrollbar)
+    made._parent_canvas.configure(yscrollcommand=scrolled)
     return made
 
 

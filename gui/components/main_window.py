@@ -36,11 +36,12 @@ class Page(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What is beyond the window: to end it all, to hide, to ask a step of the first run again."""
+    """What is beyond the window: to end it all, hide, redo a step of the first run, settings."""
 
     close: Callable[[], None]
     put_away: Callable[[], None]
     mend: Callable[[str], None]
+    settings: Callable[[], None]
 
 
 class MainWindow:
@@ -75,6 +76,7 @@ class MainWindow:
         for keys, action in {
             ("<Control-q>", "<Control-Q>"): self._wishes.close,
             ("<Control-l>", "<Control-L>"): self.view_logs,
+            ("<Control-comma>",): self._wishes.settings,
             ("<F1>",): self.view_shortcuts,
         }.items():
             for key in keys:
@@ -89,7 +91,9 @@ class MainWindow:
         self.status = StatusBar(
             self.root, self._presenter, self.view_logs, self.open_chat, self._wishes.mend
         )
-        self.overview = Overview(self.root, self._presenter, self.run_step, self.open_folder)
+        self.overview = Overview(
+            self.root, self._presenter, self.run_step, self.open_folder, self._wishes.settings
+        )
         self.pages: dict[str, Page] = {}
         self._front = OVERVIEW
         self.titles = [OVERVIEW, *self._makers]

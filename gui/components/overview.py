@@ -27,10 +27,13 @@ class Overview:
         presenter: Presenter,
         run_step: Callable[[Action], None],
         open_folder: Callable[[], None],
+        open_settings: Callable[[], None],
     ) -> None:
         self.frame = controls.group(parent)
         self.tuning = Tuning(self.frame, presenter.change)
-        self.actions = QuickActions(self.frame, run_step, presenter.cancel_step, open_folder)
+        self.actions = QuickActions(
+            self.frame, run_step, presenter.cancel_step, open_folder, open_settings
+        )
         self.statistics = Statistics(self.frame)
         self.setup = SetupCard(self.frame)
         self.log_card = controls.card(self.frame)

@@ -14,7 +14,7 @@ _LINE = 46  # characters of the small print that fit
 
 
 class QuickActions:
-    """Six buttons and a progress panel with a Cancel button."""
+    """Seven buttons and a progress panel with a Cancel button."""
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class QuickActions:
         run: Callable[[Action], None],
         cancel: Callable[[], None],
         open_folder: Callable[[], None],
+        open_settings: Callable[[], None],
     ) -> None:
         self.frame = controls.card(parent)
         self.buttons = {
@@ -29,6 +30,7 @@ class QuickActions:
             for action in ACTIONS
         }
         self.folder = controls.button(self.frame, "Open data folder", open_folder)
+        self.settings = controls.button(self.frame, "Settings", open_settings)
         self.progress = ProgressPanel(self.frame)
         self.cancel = controls.button(self.progress.frame, "Cancel", cancel, "danger")
         self._place()
@@ -37,12 +39,12 @@ class QuickActions:
         self.frame.grid_columnconfigure((0, 1), weight=1, uniform="half")
         title = controls.heading(self.frame, "Quick actions")
         title.grid(row=0, column=0, columnspan=2, sticky="w", padx=theme.PAD, pady=(12, 6))
-        for place, button in enumerate((*self.buttons.values(), self.folder)):
+        for place, button in enumerate((*self.buttons.values(), self.folder, self.settings)):
             row, column = divmod(place, 2)
             side = (theme.PAD, 4) if column == 0 else (4, theme.PAD)
             button.grid(row=row + 1, column=column, sticky="ew", padx=side, pady=4)
         self.progress.frame.grid(
-            row=4, column=0, columnspan=2, sticky="ew", padx=theme.PAD, pady=(8, 12)
+            row=5, column=0, columnspan=2, sticky="ew", padx=theme.PAD, pady=(8, 12)
         )
 
     def show(self, snapshot: Snapshot) -> None:

@@ -77,7 +77,7 @@ class Table:
         self._marked = set(chosen)
         self._look = ()
         self.tree.delete(*self.tree.get_children())
-        names = [str(place) for place in range(1, len(rows[0][1]) if rows else 1)]
+        names = [str(place) for place in range(1, len(rows[0][1] if rows else columns) or 1)]
         self.tree.configure(columns=names, show="tree headings" if columns else "tree")
         for place, title in enumerate(columns):
             self.tree.heading(f"#{place}", text=translate(title), anchor="w")

@@ -23,6 +23,7 @@ from bot.config import ROOT
 from gui.app import App, Start
 from gui.presenter import Presenter
 from gui.session import Way
+from gui.settings_fields import SECTIONS
 from sandbox.demo import Demo
 
 TALK_SECONDS = 40.0
@@ -84,6 +85,12 @@ def _views(app: App) -> Iterator[tuple[str, Any]]:
         window.geometry("+40+40")
         yield name, window
         window.withdraw()
+    for section in SECTIONS:
+        app.open_settings(section)
+        settings: Any = app.settings
+        settings.window.geometry("+40+40")
+        yield f"settings-{section.lower().replace(' ', '-')}", settings.window
+        settings.close()
     app.guidance.show(lambda outcome: None)
     yield "first-run", app.root
     app.guidance.close()
