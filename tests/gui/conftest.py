@@ -73,8 +73,8 @@ class Desk:
         self.window.show(self.presenter.snapshot(time.time()))
         self.root.update()
 
-    def until(self, is_so: Callable[[], object]) -> None:
-        give_up_at = time.monotonic() + 20
+    def until(self, is_so: Callable[[], object], seconds: float = 20.0) -> None:
+        give_up_at = time.monotonic() + seconds
         while not is_so():
             assert time.monotonic() < give_up_at, self.window.status.word.cget("text")
             self.turn()
