@@ -27,7 +27,7 @@ from data import importer, preprocessor
 from model import assessment, catalog, embeddings, evaluation, examples, generation, sources, worker
 from model.examples import Example
 from model.inference import Sampling
-from model.sources import CANDIDATE, MARKOV, OTHERS
+from model.sides import CANDIDATE, MARKOV, OTHERS
 from storage import database
 
 SAMPLE = 16  # replies that are drawn one by one

@@ -14,7 +14,7 @@ from model import copying, likeness
 from model.detection import Detection, detect
 from model.examples import Example, conversations
 from model.fit import Embed, fit
-from model.sources import SIDES
+from model.sides import SIDES
 
 _PING = re.compile(r"@everyone|@here|<@[!&]?\d+>")
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from bot.config import UserError
 from model import runs
-from model.evaluation import Score
-from model.inference import Sampling
-from model.sources import BASE, CANDIDATE, DEPLOYED, OTHERS
+from model.sides import BASE, CANDIDATE, DEPLOYED, OTHERS
 
 if TYPE_CHECKING:
     from model.assessment import Side  # scikit-learn: seconds
+    from model.evaluation import Score
+    from model.inference import Sampling
 
 FORMAT = 1
 FILE = "report.json"
@@ -41,7 +41,7 @@ class About:
     stages: Sequence[str]
     trained_on: int
     seed: int
-    sampling: Sampling
+    sampling: "Sampling"
     seconds: Mapping[str, float]
     exposure: Mapping[int, float] = dataclasses.field(default_factory=dict)
 
@@ -49,7 +49,7 @@ class About:
 def make(
     about: About,
     sides: "Mapping[str, Side]",
-    bits: Mapping[str, Score],
+    bits: "Mapping[str, Score]",
     differences: Mapping[str, tuple[float, float]],
 ) -> Facts:
     """The report's figures.

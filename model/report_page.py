@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from model.assessment import Side
 from model.examples import Example
 from model.report import GOAL, SHOWN_TELLS, Facts
-from model.sources import BASE, CANDIDATE, SIDES
+from model.sides import BASE, CANDIDATE, SIDES
 
 COLOURS = {name: f"C{number}" for number, name in enumerate(SIDES)}
 SHOWN_CONTEXT = 4  # turns

@@ -21,10 +21,6 @@ from model.examples import Example
 from model.inference import Sampling
 from model.markov import Chain
 
-CANDIDATE, DEPLOYED, BASE = "this model", "the model in use", "the base model"
-MARKOV, OTHERS = "a Markov chain", "other members"
-SIDES = (OTHERS, CANDIDATE, DEPLOYED, BASE, MARKOV)  # as they are shown
-
 CONTEXT = 2048  # tokens of a prompt, at most
 
 

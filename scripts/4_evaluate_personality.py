@@ -49,7 +49,7 @@ from model.examples import Example
 from model.export import Exported
 from model.inference import Sampling
 from model.runs import Run
-from model.sources import BASE, CANDIDATE, DEPLOYED, MARKOV, OTHERS
+from model.sides import BASE, CANDIDATE, DEPLOYED, MARKOV, OTHERS
 from storage import database
 
 PAIRS, FORM, CHECKS = 50, 100, 5  # items of a blind test

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model import report
-from model.sources import BASE, CANDIDATE, DEPLOYED, OTHERS
+from model.sides import BASE, CANDIDATE, DEPLOYED, OTHERS
 
 
 def a_side(auc: float, accuracy: float, **changes: Any) -> dict[str, Any]:
