@@ -21,6 +21,7 @@ from gui import emoji_probe, preferences, theme, wheel
 from gui.components import system_tray
 from gui.components.main_window import MainWindow, Page, Wishes
 from gui.guidance import Guidance
+from gui.live import Live
 from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.session import Way
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LIVE = "Live"
 BEAT_MS = 100
 FIRST_BEAT_MS = 20  # until there is something to show
 CLOSE_SECONDS = 3.5
@@ -98,8 +100,9 @@ class App:
         emoji_probe.start(start.folder)
         self.playground: Playground | None = None
         self.settings: SettingsWindow | None = None
+        self.live: Live | None = None
         wishes = Wishes(self.close, self.put_away, self.lead, self.open_settings)
-        self.window = MainWindow(root, presenter, wishes, {"Playground": self._make_playground})
+        self.window = MainWindow(root, presenter, wishes, self._pages())
         self.guidance = Guidance(root, start.env_path)
         for keys, step in _ZOOM.items():
             for key in keys:
@@ -217,6 +220,8 @@ class App:
         self.guidance.tick()
         if self.playground:
             self.playground.tick(time.monotonic())
+        if self.live or self.presenter.session:
+            self._watch().tick(time.time())
         if self._start.instance and self._start.instance.was_called():
             self.bring_back()
         if self._around is None:  # not before the window is there
@@ -236,6 +241,20 @@ class App:
             self.put_away()
         elif self.is_hidden and not self._around.has_tray:
             self.bring_back()
+
+    def _pages(self) -> "dict[str, Callable[[Any], Page]]":
+        return {LIVE: self._make_live, "Playground": self._make_playground}
+
+    def _make_live(self, parent: Any) -> Page:
+        from gui.components.live_page import LivePage
+
+        return LivePage(parent, self._watch(), self.presenter)
+
+    def _watch(self) -> Live:
+        if self.live is None:
+            assert self.presenter.session
+            self.live = Live(self.presenter.session)
+        return self.live
 
     def _make_playground(self, parent: Any) -> Page:
         from gui.components.playground_page import PlaygroundPage
@@ -261,6 +280,8 @@ class App:
         self.guidance.close()
         if self.playground:
             self.playground.close()
+        if self.live:
+            self.live.close()
         if self._around:
             self._around.close()
         self.presenter.end()

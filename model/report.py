@@ -156,7 +156,7 @@ def read(folder: Path, quant: str) -> Facts | None:
     try:
         facts = json.loads(_path(folder, quant).read_text("utf-8"))
         return facts if facts["format"] == FORMAT and facts["sides"][CANDIDATE] else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
