@@ -6,6 +6,7 @@
     python3 launcher.py --demo --headless    the same in the terminal; it ends by itself
     ... --demo --train [--max-steps N]       fine-tune the model on the community first
     python3 launcher.py --minimized          the window waits in the tray, as at login
+    python3 launcher.py --doctor             looks this computer and the settings over
 
 The first run makes `.venv` and installs what is needed there.
 """
@@ -23,7 +24,7 @@ DEMO_STEPS = 60
 
 def main() -> int:
     arguments = _arguments()
-    is_headless = arguments.headless or not _has_display()
+    is_headless = arguments.headless or arguments.doctor or not _has_display()
     bootstrap.require(window=not is_headless)
     files = ["requirements.txt", *["requirements-train.txt"] * arguments.train]
     bootstrap.reexec(bootstrap.ensure(*files), sys.argv)
@@ -32,6 +33,10 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace, is_headless: bool) -> int:
     """What happens inside `.venv`."""
+    if arguments.doctor:
+        import doctor
+
+        return doctor.main(["--env", str(arguments.env)] if arguments.env else [])
     if is_headless:
         import terminal
 
@@ -103,6 +108,7 @@ def _arguments() -> argparse.Namespace:
         "--max-steps", type=int, default=DEMO_STEPS, help="training steps (default: %(default)s)"
     )
     parser.add_argument("--minimized", action="store_true", help="begin in the tray")
+    parser.add_argument("--doctor", action="store_true", help="see whether all is well")
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     return parser.parse_args()
 

@@ -10,6 +10,7 @@ AGAIN_SECONDS = 86_400.0  # between two tries
 BACKUP_SECONDS = 7 * 86_400.0
 
 BACKUP = Action("data.backup", "Back up", "Backing up", ("--make",))
+CHECK = Action("doctor", "Check this computer", "Checking this computer")
 EXCLUDE = Action("forget_person.py", "Exclude and erase", "Erasing a person")
 FORGET = Action("data.retention", "Forget old messages", "Forgetting old messages")
 

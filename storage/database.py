@@ -112,6 +112,15 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
+def find_damage(connection: sqlite3.Connection) -> str:
+    """What is wrong with the file, in SQLite's words; empty when it is whole."""
+    try:
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found[:200]
+
+
 def settings(connection: sqlite3.Connection) -> Settings:
     """The settings in force; a value that is missing or nonsense counts as its default."""
     rows = dict(connection.execute("SELECT name, value FROM settings"))

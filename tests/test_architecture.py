@@ -26,6 +26,8 @@ ROOTS, WINDOW_AND_BOT, CONTROL, MODEL, STORAGE, FLOOR = range(6)
 RUNGS = {
     "launcher": ROOTS,
     "terminal": ROOTS,
+    "doctor": ROOTS,
+    "diagnostics": ROOTS,
     "scripts": ROOTS,
     "benchmarks": ROOTS,
     "sandbox": ROOTS,

@@ -11,6 +11,7 @@ from gui.live import Chart
 
 COLOURS = (theme.ACCENT, theme.SECOND)
 _LEFT, _TOP, _BOTTOM, _RIGHT = 40, 8, 18, 10  # room around the lines, in pixels at 100 %
+_HEIGHT = 110
 
 
 class ChartCard:
@@ -20,7 +21,7 @@ class ChartCard:
         self.frame = controls.card(parent)
         self.title = controls.label(self.frame, size=13, weight="bold")
         self.now = controls.label(self.frame, size=12, color=theme.MUTED)
-        self.canvas = tkinter.Canvas(self.frame, highlightthickness=0, width=120, height=80)
+        self.canvas = tkinter.Canvas(self.frame, highlightthickness=0, width=120)
         self._chart: Chart | None = None
         self.frame.grid_columnconfigure(0, weight=1)
         self.frame.grid_rowconfigure(2, weight=1)
@@ -28,7 +29,7 @@ class ChartCard:
         self.now.grid(row=1, column=0, sticky="w", padx=12)
         self.canvas.grid(row=2, column=0, sticky="nsew", padx=6, pady=(0, 8))
         self.canvas.bind("<Configure>", lambda _: self._draw())
-        theme.follow(self.canvas, self._draw)
+        theme.follow(self.canvas, self._dress)
 
     def show(self, chart: Chart) -> None:
         """Draw a chart, where it is another."""
@@ -39,9 +40,13 @@ class ChartCard:
         controls.set_text(self.now, chart.now)
         self._draw()
 
+    def _dress(self) -> None:
+        height = round(_HEIGHT * ctk.ScalingTracker.get_widget_scaling(self.frame))
+        self.canvas.configure(bg=theme.now(theme.CARD), height=height)
+        self._draw()
+
     def _draw(self) -> None:
         canvas, chart = self.canvas, self._chart
-        canvas.configure(bg=theme.now(theme.CARD))
         canvas.delete("all")
         if chart is None:
             return

@@ -26,7 +26,7 @@ class LivePage:
         self._rows: list[Row] | None = None
         self._bad: set[str] = set()
         self.frame = controls.scroll_frame(parent)
-        self.frame.configure(fg_color=theme.WINDOW)
+        self.frame.configure(fg_color=theme.WINDOW, corner_radius=0)
         self.charts = [ChartCard(self.frame) for _ in range(4)]
         self.loss = ChartCard(self.frame)
         self.report = ReportCard(self.frame, self.open_report)

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from gui import theme
+from gui.chores import CHECK
 from gui.components import controls
 from gui.components.progress import ProgressPanel
 from gui.pipeline import ACTIONS, Action
@@ -14,7 +15,7 @@ _LINE = 46  # characters of the small print that fit
 
 
 class QuickActions:
-    """Seven buttons and a progress panel with a Cancel button."""
+    """Eight buttons and a progress panel with a Cancel button."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class QuickActions:
         }
         self.folder = controls.button(self.frame, "Open data folder", open_folder)
         self.settings = controls.button(self.frame, "Settings", open_settings)
+        self.check = controls.button(self.frame, CHECK.text, partial(run, CHECK))
         self.progress = ProgressPanel(self.frame)
         self.cancel = controls.button(self.progress.frame, "Cancel", cancel, "danger")
         self._place()
@@ -39,7 +41,9 @@ class QuickActions:
         self.frame.grid_columnconfigure((0, 1), weight=1, uniform="half")
         title = controls.heading(self.frame, "Quick actions")
         title.grid(row=0, column=0, columnspan=2, sticky="w", padx=theme.PAD, pady=(12, 6))
-        for place, button in enumerate((*self.buttons.values(), self.folder, self.settings)):
+        for place, button in enumerate(
+            (*self.buttons.values(), self.folder, self.settings, self.check)
+        ):
             row, column = divmod(place, 2)
             side = (theme.PAD, 4) if column == 0 else (4, theme.PAD)
             button.grid(row=row + 1, column=column, sticky="ew", padx=side, pady=4)
@@ -53,6 +57,7 @@ class QuickActions:
         for button in self.buttons.values():
             controls.enable(button, snapshot.can_run_steps)
         controls.enable(self.folder, has_bot)
+        controls.enable(self.check, snapshot.can_run_steps)
         if step.is_running:
             self.cancel.grid(row=0, column=2, rowspan=3, padx=(12, 0))
         else:
