@@ -287,7 +287,7 @@ def test_pages_are_turned_by_key_once_there_is_a_bot(
     assert desk.window.overview.frame.winfo_ismapped() and not desk.window.pages
     is_ready.set()
     desk.until_word("Stopped")
-    desk.press(desk.root, "<Control-Key-2>")
+    desk.press(desk.root, "<Control-Key-3>")
     assert desk.window.pages["Playground"].frame.winfo_ismapped()
     assert not desk.window.overview.frame.winfo_ismapped()
     desk.press(desk.root, "<Control-Key-1>")
