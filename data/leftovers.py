@@ -47,8 +47,9 @@ def _pages(folder: Path, user_id: int, quotes: Quotes) -> Iterator[Path]:
 
 def _copies(root: Path, database_path: Path) -> set[Path]:
     """The backups, and every other file that is a database of ours."""
-    files = set(_files(root))
-    copies = {path for path in files - {database_path} if _is_our_database(path)}
+    ours = {database_path.with_name(database_path.name + end) for end in ("", *_COMPANIONS)}
+    files = set(_files(root)) - ours  # which may not be opened here: see `residue`
+    copies = {path for path in files if _is_our_database(path)}
     beside = {path.with_name(path.name + end) for path in copies for end in _COMPANIONS}
     return copies | (beside & files) | set(_files(root / "backups"))
 

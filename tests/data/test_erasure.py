@@ -23,6 +23,7 @@ from storage.channels import Channel
 from storage.database import Model
 from storage.messages import Message, Reply
 from storage.vectordb import VectorStore
+from tests.storage.test_database import as_another_process
 
 KIM, SAM, BOT = 900_000_000_000_000_001, 900_000_000_000_000_002, 900_000_000_000_000_003
 FIRST = messages.snowflake_at(1_700_000_000)
@@ -313,6 +314,16 @@ def test_a_file_that_cannot_be_cleaned_is_named(
     done = erasure.erase(config, connection, KIM)
     assert done.residue == (stray,)
     assert not done.is_complete
+
+
+def test_an_erasure_takes_no_locks_from_whoever_runs_it(
+    config: Config, connection: sqlite3.Connection
+) -> None:
+    """A bot that erases somebody goes on writing to the file that others read."""
+    erasure.erase(config, connection, KIM)
+    for value in ("theirs", "theirs again"):
+        as_another_process(config.database_path, value)
+        assert database.recall(connection, "x") == value
 
 
 def test_the_bot_itself_is_refused(config: Config, connection: sqlite3.Connection) -> None:
