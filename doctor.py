@@ -3,8 +3,8 @@
     python doctor.py [--env PATH] [--offline] [--json]
     python doctor.py --diagnostics FILE.zip [--env PATH] [--offline]
 
-Exit code 0 when nothing is bad, else 1. `--diagnostics` writes what may be shown to somebody who
-helps: no token, no message, no name and no id.
+Exit code 0 when nothing is bad, or the zip is written, else 1. `--diagnostics` writes what may be
+shown to somebody who helps: no token, no message, no name and no id.
 """
 
 import argparse
@@ -262,6 +262,7 @@ def main(given: Sequence[str] | None = None) -> int:
             reason = error.strerror or error
             return config.exit_with(UserError(f"Cannot write {arguments.diagnostics}: {reason}."))
         print(f"Wrote {arguments.diagnostics}. Look into it before you send it to anybody.")
+        return 0
     return int(any(finding.state == BAD for finding in findings))
 
 

@@ -10,7 +10,7 @@ from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
-from gui.chores import BACKUP, EXCLUDE, Chores
+from gui.chores import BACKUP, EXCLUDE, PACK, Chores
 from gui.first_run import mending
 from gui.log_files import LogFiles
 from gui.log_store import LogStore
@@ -123,8 +123,13 @@ class Presenter:
 
     def back_up(self) -> None:
         """Make a backup now."""
-        if self.pipeline:
-            self.pipeline.start(BACKUP)
+        self.run_step(BACKUP)
+
+    def pack_diagnostics(self) -> None:
+        """Write what helps somebody to help, into the data folder."""
+        if self.session and self.pipeline:
+            path = self.session.data_dir / "diagnostics.zip"
+            self.pipeline.start(PACK, ["--diagnostics", str(path)])
 
     def exclude(self, user_id: int) -> None:
         """Erase a person, who is never learned from again."""

@@ -17,7 +17,7 @@ from gui.presenter import Presenter
 from gui.settings_fields import SECTIONS
 from gui.settings_form import Form, Refused, needs_restart
 
-PRIVACY = "Data and privacy"
+PRIVACY, ADVANCED = "Data and privacy", "Advanced"
 CHECK_MS = 400  # after the last key
 REFRESH_MS = 1000
 
@@ -34,6 +34,7 @@ class SettingsWindow:
         self.section = ""
         self.rows: dict[str, Row] = {}
         self.bodies: dict[str, Any] = {}
+        self.buttons: dict[str, Any] = {}
         self.people: ExclusionList | None = None
         self.confirm: Confirm | None = None
         self.window = ctk.CTkToplevel(root, fg_color=theme.WINDOW)
@@ -172,18 +173,24 @@ class SettingsWindow:
             row.frame.grid(sticky="w", padx=14, pady=(0, 14))
         if title == PRIVACY:
             self._add_care(body)
+        elif title == ADVANCED:
+            pack = partial(self._start, self._presenter.pack_diagnostics)
+            self._add_button(body, "Pack diagnostics", pack)
         return body
 
     def _add_care(self, body: Any) -> None:
-        self.back_up = controls.button(body, "Back up now", self._back_up, width=140)
-        self.back_up.grid(sticky="w", padx=14, pady=(0, 14))
+        self._add_button(body, "Back up now", partial(self._start, self._presenter.back_up))
         self.people = ExclusionList(body, self._presenter)
         self.people.frame.grid(sticky="w", padx=14, pady=(0, 14))
 
-    def _back_up(self) -> None:
+    def _add_button(self, body: Any, text: str, command: Callable[[], object]) -> None:
+        self.buttons[text] = controls.button(body, text, command, width=140)
+        self.buttons[text].grid(sticky="w", padx=14, pady=(0, 14))
+
+    def _start(self, step: Callable[[], None]) -> None:
         if self._presenter.can_run_steps:
-            self._presenter.back_up()
-            self._say("Backing up. The progress panel of the main window says when it is done.")
+            step()
+            self._say("The progress panel of the main window says when it is done.")
         else:
             self._say("Another step is running. Wait for it, or cancel it.", theme.DANGER)
 

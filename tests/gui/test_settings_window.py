@@ -173,15 +173,19 @@ def test_a_person_is_erased_after_a_question(
     assert until_done() == "Exclude and erase: done"
 
 
-def test_a_backup_can_be_made_at_once(
+def test_a_backup_and_diagnostics_are_made_at_once(
     settings: Settings, until_done: Callable[[], str], tmp_path: Path
 ) -> None:
     settings.look_at(PRIVACY)
     assert settings.desk.presenter.pipeline
     settings.desk.presenter.pipeline._environment = ["--env", str(settings.env)]
-    settings.window._back_up()
+    settings.desk.click(settings.window.buttons["Back up now"])
     assert until_done() == "Back up: done"
     assert list((tmp_path / "backups").glob("backup-*.zip"))
+    settings.look_at("Advanced")
+    settings.desk.click(settings.window.buttons["Pack diagnostics"])
+    assert until_done() == "Pack diagnostics: done"
+    assert (tmp_path / "diagnostics.zip").exists()
 
 
 @pytest.fixture
