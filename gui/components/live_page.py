@@ -31,7 +31,7 @@ class LivePage:
         self.loss = ChartCard(self.frame)
         self.report = ReportCard(self.frame, self.open_report)
         self.heading = controls.heading(self.frame, "Last exchanges")
-        about = "Mark a reply that is bad: the next training learns to avoid it."
+        about = "Mark a reply that is bad: it is kept as an example of what not to say."
         self.about = controls.label(self.frame, about, 12, theme.MUTED)
         self.table = Table(self.frame, lambda: None, sum(_WIDTHS))
         self._place()
