@@ -84,7 +84,8 @@ def test_every_script_and_flag_exists() -> None:
 
 def test_every_flag_the_guide_explains_exists() -> None:
     flags = set(re.findall(r"`(--[a-z][\w-]*)", "\n".join(_texts())))
-    scripts = ("scripts/3_train_model.py", "scripts/5_deploy_bot.py")
+    names = ("3_train_model", "4_evaluate_personality", "5_deploy_bot")
+    scripts = [f"scripts/{name}.py" for name in names]
     assert {"--self-play", "--rollback"} <= flags
     assert not [flag for flag in flags if not any(_is_known(flag, one) for one in scripts)]
 
