@@ -16,7 +16,7 @@ pytest.importorskip("sklearn", reason="needs requirements-train.txt")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Home:
     """A model trained for a few steps, with enough held out to judge it."""
-    made = Home(tmp_path_factory.mktemp("home"), tiny_model).prepare(train=120, valid=150)
+    made = Home(tmp_path_factory.mktemp("home"), tiny_model).prepare(train=120, valid=220)
     made.run("3_train_model", "--name", "amber", "--max-steps", "6", *FAST).succeeded()
     connection = database.connect(made.data / "database" / "bot.sqlite3")
     database.change_setting(connection, "max_tokens", 12)
@@ -60,7 +60,8 @@ def test_tuned_sampling_is_kept_and_becomes_the_bots(home: Home) -> None:
     tuned = json.loads(before.splitlines()[-1])["sampling"]
     assert set(tuned) == {"temperature", "top_p", "min_p", "repeat_penalty"}
 
-    figures = home.run("4_evaluate_personality", "--limit", "60").succeeded()
+    # as it was tuned a model of random weights often says nothing, which counts for nobody
+    figures = home.run("4_evaluate_personality", "--limit", "110").succeeded()
     assert json.loads(figures.splitlines()[-1])["sampling"] == tuned
     report = json.loads((home.models / "finetuned/amber/amber.Q4_K_M.report.json").read_text())
     assert {name: report["sampling"][name] for name in tuned} == tuned
