@@ -13,6 +13,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from storage.database import Settings
 
 log = logging.getLogger(__name__)
 
-STALL_SECONDS = 60.0
+STALL_SECONDS = 10.0  # without a word from a worker that has something to do
+QUEUE = 32  # replies that may wait
+BUSY = "busy: too many replies are waiting"
 _WORKER_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
@@ -79,6 +82,7 @@ class Engine:
         self._starting = asyncio.Lock()
         self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
+        self._heard_at = 0.0
 
     async def start(self) -> None:
         """Load the model, unless it is loaded. Raises `UserError` when the file is no good."""
@@ -121,6 +125,20 @@ class Engine:
                 if "piece" in answer:
                     yield answer["piece"]
 
+    async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
+        """Have a prompt read ahead, when nothing else is to be done, for the reply that may come.
+
+        Anything newer in the channel takes its place. Raises `EngineError` as `reply` does.
+        """
+        request = {
+            "prompt": dataclasses.asdict(prompt),
+            "sampling": dataclasses.asdict(sampling),
+            "channel": channel_id,
+        }
+        async with contextlib.aclosing(self._ask("read", request)) as answers:
+            async for _ in answers:
+                pass
+
     async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """Unit vectors (float32) of the texts, one each."""
         async with contextlib.aclosing(self._ask("embed", {"texts": list(texts)})) as answers:
@@ -156,7 +174,7 @@ class Engine:
         try:
             await self._send(process, {"id": number, "call": call, **request})
             while not finished:
-                answer = await asyncio.wait_for(answers.get(), STALL_SECONDS)
+                answer = await self._next(answers)
                 finished = "done" in answer or "error" in answer
                 if "error" in answer:
                     raise EngineError(answer["error"])
@@ -171,6 +189,16 @@ class Engine:
                 with contextlib.suppress(EngineError):
                     await self._send(process, {"id": number, "call": "cancel"})
 
+    async def _next(self, answers: "asyncio.Queue[dict[str, Any]]") -> dict[str, Any]:
+        """The next answer. Raises `TimeoutError` when the worker has gone silent."""
+        begun = time.monotonic()
+        while True:
+            silent = time.monotonic() - max(begun, self._heard_at)
+            if silent >= STALL_SECONDS:
+                raise asyncio.TimeoutError
+            with contextlib.suppress(asyncio.TimeoutError):
+                return await asyncio.wait_for(answers.get(), STALL_SECONDS - silent + 0.01)
+
     async def _send(self, process: asyncio.subprocess.Process, request: dict[str, Any]) -> None:
         assert process.stdin
         try:
@@ -183,6 +211,7 @@ class Engine:
         """Hand each answer to the call that waits for it, until the worker is gone."""
         assert process.stdout
         while line := await process.stdout.readline():
+            self._heard_at = time.monotonic()
             answer = _message(line)
             queue = self._answers.get(answer.get("id", 0))
             if queue:

@@ -76,7 +76,7 @@ def bot(
             meter = logs.meter("replies", len(rows))
             with kept.open("a", encoding="utf-8") as file:
                 for place, drawn in generation.replies(model, asked, sampling, seeds):
-                    text = prompts.clean("".join(worker.until(encoder.template.stop, [drawn])))
+                    text = prompts.clean(drawn.partition(encoder.template.stop)[0])
                     said[missing[place]] = text
                     file.write(json.dumps({"number": missing[place], "text": text}) + "\n")
                     file.flush()

@@ -3,13 +3,12 @@
     python -m model.worker --model PATH [--embedder-dir DIR] [--context-length N] [--threads N]
 
 One thread reads stdin so that a cancel is seen in the middle of a reply; the main thread owns the
-model, which is not thread-safe. The process ends when stdin closes.
+model, which is not thread-safe, and takes all replies a step further at a time
+(`model/scheduler.py`). The process ends when stdin closes.
 """
 
 import argparse
 import base64
-import codecs
-import ctypes
 import dataclasses
 import json
 import logging
@@ -18,7 +17,6 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,10 +26,14 @@ from llama_cpp import Llama
 
 from bot.config import UserError
 from model import catalog, embeddings, prompts, templates
-from model.inference import Sampling
+from model.inference import BUSY, QUEUE, Sampling
 from model.prompts import Prompt, Turn
+from model.scheduler import Drawn, Job, Scheduler, Spelling, add_adapter
 
 log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+_NO_CONTEXT = 16  # tokens: the scheduler has a context of its own
 
 
 def main() -> int:
@@ -39,8 +41,9 @@ def main() -> int:
     answers = _claim_stdout()
     try:
         started = time.monotonic()
-        model = load(arguments.model, arguments.context_length, arguments.threads, arguments.gpu)
-        worker = Worker(model, _embedder(arguments.embedder_dir), answers)
+        model = load(arguments.model, _NO_CONTEXT, arguments.threads, arguments.gpu)
+        embedder = _embedder(arguments.embedder_dir)
+        worker = Worker(model, arguments.context_length, embedder, answers)
     except UserError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return 78
@@ -65,25 +68,13 @@ def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0)
             verbose=False,
         )
         if base:
-            _add_adapter(model, path)
+            add_adapter(model, path)
         return model
     except ValueError:
         raise UserError(
             f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
             "Delete it and fetch or train it again."
         ) from None
-
-
-def _add_adapter(model: Llama, path: Path) -> None:
-    """Have a model compute with an adapter. Raises `ValueError` when llama.cpp cannot.
-
-    `Llama` has a parameter for it, but goes on without a word if the file is damaged.
-    """
-    adapter = llama_cpp.llama_adapter_lora_init(model.model, os.fsencode(path))  # freed with it
-    pointers = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
-    scales = (ctypes.c_float * 1)(1.0)
-    if not adapter or llama_cpp.llama_set_adapters_lora(model.ctx, pointers, 1, scales):
-        raise ValueError(f"{path} is no adapter for this model")
 
 
 def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
@@ -128,26 +119,27 @@ def _token_text(vocabulary: Any, token: int) -> str:
 
 
 class Worker:
-    """Takes calls one at a time and answers them."""
+    """Answers calls, several replies at a time."""
 
-    def __init__(self, model: Llama, embedder: embeddings.Embedder | None, answers: TextIO) -> None:
-        self._model, self._embedder, self._answers = model, embedder, answers
+    def __init__(
+        self, model: Llama, length: int, embedder: embeddings.Embedder | None, answers: TextIO
+    ) -> None:
+        self._model, self._length, self._embedder = model, length, embedder
+        self._answers = answers
         self._encoder = encoder(model)
-        self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
+        self._spellings: dict[int, Spelling] = {}
+        self._scheduler = Scheduler(model, length, is_cancelled=self._cancelled.__contains__)
+        self._said_at = 0.0
 
     def run(self) -> None:
         """Answer calls until stdin closes."""
         threading.Thread(target=self._listen, daemon=True).start()
-        while call := self._calls.get():
-            number = call["id"]
-            try:
-                if number not in self._cancelled:
-                    self._answer(call)
-                self._say(number, done=True)
-            except (ValueError, KeyError, TypeError, RuntimeError) as error:
-                self._say(number, error=f"{type(error).__name__}: {error}")
-            self._cancelled.discard(number)
+        while True:
+            while not (self._scheduler.is_busy and self._calls.empty()):
+                self._take(self._calls.get())
+            self._step()
 
     def _listen(self) -> None:
         for line in sys.stdin:
@@ -158,67 +150,72 @@ class Worker:
                 self._calls.put(call)
         os._exit(0)  # the bot is gone: do not finish a reply that nobody waits for
 
-    def _answer(self, call: dict[str, Any]) -> None:
-        if call["call"] == "embed":
-            if self._embedder is None:
-                raise ValueError("this worker was started without an embedder")
-            vectors = [
-                base64.b64encode(v.tobytes()).decode() for v in self._embedder(call["texts"])
-            ]
-            self._say(call["id"], vectors=vectors)
-            return
-        drawn = self._generate(_prompt(call["prompt"]), Sampling(**call["sampling"]))
-        for piece in until(self._encoder.template.stop, drawn):
-            self._say(call["id"], piece=piece)
-            if call["id"] in self._cancelled:
-                return
+    def _take(self, call: dict[str, Any]) -> None:
+        number = call["id"]
+        try:
+            if call["call"] == "embed":
+                self._say(number, vectors=self._embed(call["texts"]))
+                self._end(number)
+            elif number in self._cancelled:
+                self._end(number)
+            else:
+                self._begin(call)
+        except (ValueError, KeyError, TypeError, RuntimeError) as error:
+            self._say(number, error=f"{type(error).__name__}: {error}")
 
-    def _generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[str]:
-        model = self._model
-        room = max(1, model.n_ctx() - sampling.max_tokens - 1)
-        tokens = prompts.encode(prompt, self._encoder, room)
-        model.set_seed(sampling.seed if sampling.seed is not None else time.time_ns() % 2**32)
-        decode = codecs.getincrementaldecoder("utf-8")("ignore").decode  # a character may be split
-        drawn = model.generate(
-            tokens,
-            temp=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            repeat_penalty=sampling.repeat_penalty,
-        )
-        for count, token in enumerate(drawn):
-            if count >= sampling.max_tokens or is_end(model, token):
-                return
-            if piece := decode(model.detokenize([token])):
-                yield piece
+    def _embed(self, texts: list[str]) -> list[str]:
+        """Vectors as text: the bytes of float32, in base64."""
+        if self._embedder is None:
+            raise ValueError("this worker was started without an embedder")
+        return [base64.b64encode(vector.tobytes()).decode() for vector in self._embedder(texts)]
+
+    def _begin(self, call: dict[str, Any]) -> None:
+        number, is_reply = call["id"], call["call"] == "reply"
+        if is_reply and self._scheduler.waiting >= QUEUE:
+            self._say(number, error=BUSY)
+            return
+        prompt = _prompt(call["prompt"])
+        sampling = Sampling(**call["sampling"])
+        ids = prompts.encode(prompt, self._encoder, self._length - sampling.max_tokens - 1)
+        seed = sampling.seed if sampling.seed is not None else time.time_ns() % 2**32
+        drawn_by = sampling if is_reply else None
+        if is_reply:
+            stop = self._encoder.template.stop
+            self._spellings[number] = Spelling(lambda one: self._model.detokenize([one]), stop)
+        self._scheduler.add(Job(number, call["channel"], ids, drawn_by, seed))
+
+    def _step(self) -> None:
+        try:
+            for drawn in self._scheduler.step():
+                self._show(drawn)
+        except RuntimeError as error:
+            for number in self._scheduler.give_up():
+                self._spellings.pop(number, None)
+                self._say(number, error=str(error))
+        if time.monotonic() - self._said_at > BEAT_SECONDS:
+            self._say(0)  # a long prompt is no stall
+
+    def _show(self, drawn: Drawn) -> None:
+        number = drawn.job.number
+        spelling = self._spellings.get(number)
+        if spelling and not spelling.is_over:
+            is_last = drawn.token is None
+            piece = spelling.rest() if is_last else spelling.add(drawn.token or 0)
+            if piece and number not in self._cancelled:
+                self._say(number, piece=piece)
+            if spelling.is_over:
+                self._cancelled.add(number)  # what follows belongs to nobody's turn
+        if drawn.token is None:
+            self._end(number, evaluated=drawn.job.evaluated)
+
+    def _end(self, number: int, **facts: Any) -> None:
+        self._cancelled.discard(number)
+        self._spellings.pop(number, None)
+        self._say(number, done=True, **facts)
 
     def _say(self, number: int, **answer: Any) -> None:
+        self._said_at = time.monotonic()
         print(json.dumps({"id": number, **answer}), file=self._answers, flush=True)
-
-
-def is_end(model: Llama, token: int) -> bool:
-    """Whether a token ends a turn, as every control token does: none belongs inside of a reply."""
-    vocabulary = llama_cpp.llama_model_get_vocab(model.model)
-    is_eog, is_control = llama_cpp.llama_vocab_is_eog, llama_cpp.llama_vocab_is_control
-    return bool(is_eog(vocabulary, token) or is_control(vocabulary, token))
-
-
-def until(stop: str, pieces: Iterable[str]) -> Iterator[str]:
-    """The pieces before the text `stop`, for a model that spells it in several tokens."""
-    held = ""
-    for piece in pieces:
-        said, found, _ = (held + piece).partition(stop)
-        if found:
-            yield said
-            return
-        begun = next(n for n in range(len(stop) - 1, -1, -1) if said.endswith(stop[:n]))
-        ready = len(said) - begun
-        held = said[ready:]
-        if ready:
-            yield said[:ready]
-    if held:
-        yield held
 
 
 def _prompt(fields: dict[str, Any]) -> Prompt:

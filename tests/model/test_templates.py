@@ -10,6 +10,7 @@ import pytest
 from bot.config import UserError
 from model import prompts, templates, worker
 from model.prompts import CHATML, SYSTEM, Prompt, Template, Turn
+from model.scheduler import Spelling
 from tests.model import chat_templates, tiny
 
 BOS, EOS = "<s>", "</s>"
@@ -179,4 +180,8 @@ def test_a_base_model_is_shown_plain_lines(
     ],
 )
 def test_a_stop_that_is_spelt_in_pieces_ends_the_reply(pieces: list[str], said: str) -> None:
-    assert "".join(worker.until("<|end|>", pieces)) == said
+    spelling = Spelling(lambda token: pieces[token].encode(), "<|end|>")
+    text = ""
+    for token in range(len(pieces)):
+        text += "" if spelling.is_over else spelling.add(token)
+    assert text + spelling.rest() == said
