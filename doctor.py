@@ -13,8 +13,6 @@ import dataclasses
 import email.utils
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,33 +22,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import bootstrap
 from bot import config
-from bot.config import ROOT, Config, UserError
-from data import backup, discord_setup
+from bot.config import Config, UserError
+from computer import BAD, OK, ON_THE_COMPUTER, WARN, Found
+from data import discord_setup
 from model import base_models, catalog
-from storage import database
+from storage import database, lock_file
 
-OK, WARN, BAD = "ok", "warn", "bad"
-ASK_SECONDS = 30.0
 SKEW_SECONDS = 30.0
 BACKUP_DAYS = 14
-LEAST_MEMORY, LEAST_DISK, LITTLE_DISK = 1.5e9, 3e8, 3e9  # bytes
-
-_TK = """
-import tkinter
-root = tkinter.Tk()
-root.withdraw()
-print(root.tk.call("info", "patchlevel"))
-with __import__("contextlib").suppress(tkinter.TclError):
-    print(root.tk.call("tk::pkgconfig", "get", "fontsystem"))
-"""
-_ENGINE = """
-import llama_cpp
-print(llama_cpp.__version__)
-print(llama_cpp.llama_print_system_info().decode().strip())
-"""
-_GRAPHICS = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+ALIVE_SECONDS = 15.0  # since the bot's last heartbeat
+LEAST_DISK, LITTLE_DISK = 3e8, 3e9  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,20 +44,17 @@ class Finding:
     text: str
 
 
-Found = tuple[str, str]  # state and sentence
-
-
 def examine(env_path: Path | None, is_offline: bool = False) -> Iterator[Finding]:
     """Everything there is to look at, one after the other."""
     for name, check in ON_THE_COMPUTER.items():
         yield _finding(name, check)
     try:
         settings = config.load(env_path)
-    except UserError as error:
+    except (UserError, OSError) as error:
         yield Finding("Settings", BAD, str(error))
         try:
             settings = config.load(env_path, needs_discord=False)
-        except UserError:
+        except (UserError, OSError):
             return
     else:
         yield Finding("Settings", OK, f"{settings.env_path} is complete.")
@@ -91,51 +70,6 @@ def _finding(name: str, check: Callable[[], Found]) -> Finding:
         return Finding(name, BAD, str(error))
     except Exception as error:
         return Finding(name, BAD, f"It could not be looked at ({type(error).__name__}: {error}).")
-
-
-def _python() -> Found:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if not bootstrap.OLDEST <= sys.version_info[:2] <= bootstrap.NEWEST:
-        return BAD, f"Python {version} does not fit. Install Python 3.12 and start again."
-    return OK, f"Python {version}."
-
-
-def _window() -> Found:
-    code, said = _ask([sys.executable, "-c", _TK])
-    if code:
-        reason = said.splitlines()[-1] if said else "it crashed"
-        return WARN, f"No window can be opened ({reason}). Use: python3 launcher.py --headless"
-    version, _, fonts = said.partition("\n")
-    if fonts and "xft" not in fonts:
-        return WARN, f"Tk {version} draws fonts without Xft, which looks rough. Use another Python."
-    return OK, f"Tk {version}."
-
-
-def _engine() -> Found:
-    code, said = _ask([sys.executable, "-c", _ENGINE])
-    if code:
-        return BAD, (
-            "llama.cpp does not load on this processor. Delete the folder .venv and start again: "
-            f"it is then compiled here. ({said.splitlines()[-1] if said else f'exit code {code}'})"
-        )
-    version, _, features = said.partition("\n")
-    return OK, f"llama-cpp-python {version}; {features}"
-
-
-def _memory() -> Found:
-    machine = base_models.this_machine(ROOT)
-    text = f"{machine.free_memory / 1e9:.1f} of {machine.memory / 1e9:.1f} GB are free."
-    if machine.free_memory < LEAST_MEMORY:
-        return WARN, f"{text} Close other programs, or choose a smaller model."
-    return OK, text
-
-
-def _graphics() -> Found:
-    if shutil.which(_GRAPHICS[0]):
-        code, said = _ask(_GRAPHICS)
-        if not code and said:
-            return OK, f"{said.splitlines()[0]}. Set GPU_LAYERS=-1 to use it."
-    return OK, "No NVIDIA card was found; none is needed."
 
 
 def _folder(settings: Config) -> Found:
@@ -173,16 +107,67 @@ def _model(settings: Config) -> Found:
         if not path.exists():
             return OK, "The small model is fetched at the first start."
     catalog.check_gguf(path)
-    return OK, f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB."
+    catalog.base_of(path)  # raises where an adapter's base is gone
+    text = f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB"
+    known = _known_sha256(path)
+    if known and catalog.sha256(path) != known:
+        return BAD, (
+            f"{path} was changed or damaged: its sha256 is not the one that is known. Delete it, "
+            "then start again for the small model, or run scripts/5_deploy_bot.py for your own."
+        )
+    return OK, f"{text}, {'whole' if known else 'of which no sha256 is known'}."
+
+
+def _known_sha256(path: Path) -> str | None:
+    """What the release, or the manifest beside a model, says of a file; None where neither does.
+
+    The manifest is read here, as `model/registry.py` loads llama.cpp, of which we may have to say
+    that it crashes.
+    """
+    if path.name == Path(catalog.SMALL_MODEL.member).name:
+        return catalog.SMALL_MODEL.sha256
+    try:
+        facts = json.loads((path.parent / "manifest.json").read_text("utf-8"))
+        return str(facts["files"][path.name.split(".")[-2]]["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return None
+
+
+def _running(settings: Config) -> Found:
+    is_open = _is_held(settings.data_dir / "instance" / "lock")
+    beat = None
+    if settings.database_path.exists():
+        with contextlib.closing(database.connect(settings.database_path)) as connection:
+            beat = database.heartbeat(connection, "bot")
+    if beat and abs(time.time() - beat.beat_at) < ALIVE_SECONDS:
+        if is_open:
+            return OK, f"The launcher is open, and the bot runs (process {beat.pid})."
+        return WARN, (
+            f"The bot runs without a launcher (process {beat.pid}). End it before you start "
+            "another: two bots would both reply."
+        )
+    return OK, "The launcher is open; the bot rests." if is_open else "Nothing runs at present."
+
+
+def _is_held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
+    try:
+        with lock_file.held(lock, "the launcher is open"):
+            return False
+    except UserError:
+        return True
 
 
 def _backups(settings: Config) -> Found:
-    made = backup.listed(settings)
+    folder = settings.data_dir / "backups"
+    made = [path.stat().st_mtime for path in folder.glob("backup-*.zip")]
     if not made:
         return WARN, "There is none. Make one: python -m data.backup --make"
-    days = (time.time() - made[0].stat().st_mtime) / 86_400
-    state = WARN if days > BACKUP_DAYS else OK
-    return state, f"The newest is {days:.0f} days old."
+    days = (time.time() - max(made)) / 86_400
+    if days > BACKUP_DAYS:
+        return WARN, f"The newest is {days:.0f} days old. Make one: python -m data.backup --make"
+    return OK, f"The newest is {days:.0f} days old."
 
 
 def _discord(settings: Config) -> Found:
@@ -207,40 +192,16 @@ def _clock(settings: Config) -> Found:
     return OK, "The clock is right."
 
 
-ON_THE_COMPUTER: dict[str, Callable[[], Found]] = {
-    "Python": _python,
-    "Window": _window,
-    "Engine": _engine,
-    "Memory": _memory,
-    "Graphics": _graphics,
-}
 IN_THE_SETTINGS: dict[str, Callable[[Config], Found]] = {
     "Data folder": _folder,
     "Database": _database,
     "Model": _model,
+    "Running": _running,
     "Backups": _backups,
     "Discord": _discord,
     "Clock": _clock,
 }
 ONLINE = ("Discord", "Clock")
-
-
-def _ask(command: list[str] | tuple[str, ...]) -> tuple[int, str]:
-    """The exit code of a program and what it said last; it may crash or hang."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=ASK_SECONDS,
-            cwd=ROOT,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return 1, str(error)
-    return done.returncode, done.stdout.strip()
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -261,7 +222,8 @@ def main(given: Sequence[str] | None = None) -> int:
         except OSError as error:
             reason = error.strerror or error
             return config.exit_with(UserError(f"Cannot write {arguments.diagnostics}: {reason}."))
-        print(f"Wrote {arguments.diagnostics}. Look into it before you send it to anybody.")
+        if not arguments.json:
+            print(f"Wrote {arguments.diagnostics}. Look into it before you send it to anybody.")
         return 0
     return int(any(finding.state == BAD for finding in findings))
 

@@ -26,6 +26,7 @@ ROOTS, WINDOW_AND_BOT, CONTROL, MODEL, STORAGE, FLOOR = range(6)
 RUNGS = {
     "launcher": ROOTS,
     "terminal": ROOTS,
+    "computer": ROOTS,
     "doctor": ROOTS,
     "diagnostics": ROOTS,
     "scripts": ROOTS,
@@ -141,6 +142,7 @@ def test_floor_stands_on_the_standard_library() -> None:
     ("module", "strangers"),
     [
         ("gui.app", ("discord", "llama_cpp", "torch", "lancedb")),
+        ("doctor", ("llama_cpp", "tkinter", "discord", "lancedb")),  # what may not even load
         ("bot.main", ("torch", "llama_cpp", "customtkinter", "tkinter")),
         ("launcher", ("customtkinter", "discord", "dotenv", "psutil")),
     ],

@@ -1,5 +1,6 @@
 """The doctor names what is wrong and the way out; what it writes to send away names nobody."""
 
+import contextlib
 import json
 import os
 import stat
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+import computer
 import diagnostics
 import doctor
+import single_instance
 from bot import config
-from model import report
+from model import catalog, report
 from sandbox.server import Sandbox
 from storage import database, messages
+from storage.database import Heartbeat
 from storage.messages import Message
 from tests.gui.test_live import facts
 from tests.loopback import running, small_world
@@ -85,6 +89,40 @@ def test_a_model_that_is_gone_or_no_model_is_told(env: Path, tmp_path: Path) -> 
     assert "not a GGUF" in text_of(env, "Model")
     path.write_bytes(b"GGUF" + bytes(100))
     assert states(env)["Model"] == doctor.OK
+
+
+def test_a_model_that_was_changed_since_is_told(env: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "mine.Q8_0.gguf"
+    path.parent.mkdir()
+    path.write_bytes(b"GGUF" + bytes(100))
+    env.write_text(f"{env.read_text()}\nMODEL_PATH={path}\n")
+    facts = {"files": {"Q8_0": {"sha256": catalog.sha256(path)}}}
+    (path.parent / "manifest.json").write_text(json.dumps(facts))
+    assert "whole" in text_of(env, "Model")
+    path.write_bytes(b"GGUF" + bytes(99) + b"x")
+    assert states(env)["Model"] == doctor.BAD
+    (path.parent / "manifest.json").write_text("[garbage")
+    assert "no sha256 is known" in text_of(env, "Model")
+
+
+def test_who_else_runs_is_told(env: Path) -> None:
+    settings = config.load(env)
+    assert "Nothing runs" in text_of(env, "Running")
+    with contextlib.closing(database.connect(settings.database_path)) as connection:
+        database.beat(connection, "bot", Heartbeat(4711, 0.0, time.time(), 1.0, "m"))
+    assert states(env)["Running"] == doctor.WARN
+    instance = single_instance.acquire(settings.data_dir, "a test")
+    assert text_of(env, "Running") == "The launcher is open, and the bot runs (process 4711)."
+    assert not instance.was_called()
+    instance.close()
+
+
+def test_llama_cpp_that_crashes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(computer, "_ENGINE", "import os; os.abort()")
+    state, text = computer.ON_THE_COMPUTER["Engine"]()
+    assert state == doctor.BAD and "is then compiled here" in text
+    monkeypatch.setattr(computer, "_ENGINE", "import nothing_of_this_name")
+    assert "nothing_of_this_name" in computer.ON_THE_COMPUTER["Engine"]()[1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are otherwise protected there")
