@@ -1,9 +1,11 @@
 """What may be shown to somebody who helps, in a zip: no token, no message, no name, no id.
 
-Ids become short codes, the same one for the same id within a zip and another in the next.
+Ids become short codes, the same one for the same id within a zip and another in the next. Of the
+log only what the programs say themselves is kept: nothing quoted, and of an error its kind.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -11,47 +13,62 @@ import os
 import platform
 import re
 import secrets
+import sqlite3
+import time
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot import config
 from bot.config import ROOT, Config, UserError
+from gui import preferences
 from model import report
+from start_budget import StartBudget
 from storage import database, messages
 
 if TYPE_CHECKING:
     from doctor import Finding
 
 LINES = 2000  # of the log
-SETTINGS = ("CONTEXT_LENGTH", "THREADS", "GPU_LAYERS", "LOG_LEVEL")
+
 _TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{4,}\.[\w-]{20,}")
-_ID = re.compile(r"\d{15,20}")
-_QUOTED = re.compile(r"(['\"\u201c\u2018`]).{2,}?['\"\u201d\u2019`](?!\w)")
-_SHORTEST_NAME = 3
+_ID = r"\d{15,20}"
+_OPENING, _CLOSING = "'\"`\u2018\u201c\u201e\u00ab", "'\"`\u2019\u201d\u201c\u00bb"
+_QUOTED = re.compile(  # to the last quote of the line: a quoted text may hold quotes
+    rf"(?:(?<!\w)|(?<=\b[bruf]))[{_OPENING}](?:.*[{_CLOSING}](?!\w)|.*)"
+)
+_ENTRY = re.compile(r"(\[[\d: -]+\] \[[A-Z]+\] )(.*)")
+_OWN = re.compile(  # what is said by our programs and by what they stand on
+    r"(?:bot|child_process|data|error|gui|launcher|memory_watch|model|sandbox|scripts|setup|"
+    r"single_instance|start_budget|storage|terminal|window|__main__|"
+    r"aiohttp|asyncio|discord|ggml|gguf|lance|llama)[\w.]*: "
+)
+_FRAME = re.compile(r'\s*File "(?:.*[\\/])?([^\\/"]+[\\/][^\\/"]+)", (line \d+, in [\w<>.]+)')
+_ERROR = re.compile(  # what SQLite and the system say is theirs; of others, nobody knows
+    r"(?<![\w.])(?!sqlite3\.)([\w.]*(?:Error|Exception|Group|Exit)): (?!\[(?:Errno|WinError) ).*"
+)
+_IS_ERROR = re.compile(r"[\w.]*(?:Error|Exception|Group|Exit)(?::|$)")
+_SHORTEST_NAME = 2
 
 Mask = Callable[[str], str]
 
 
 def write(path: Path, env_path: Path | None, findings: "Iterable[Finding]") -> None:
     """Write the zip, for its owner's eyes until they pass it on. Raises `OSError`."""
-    try:
-        settings = config.load(env_path, needs_discord=False)
-    except UserError:
-        settings = None
-    hide = mask(settings)
-    parts = {
-        "doctor.txt": _unquoted(f"{one.state:5} {one.name:12} {one.text}" for one in findings),
-        "versions.txt": _versions(),
-    }
+    settings = _settings(env_path)
+    looked = "\n".join(f"{one.state:5} {one.name:12} {one.text}" for one in findings)
+    parts = {"doctor.txt": _unquoted(looked), "versions.txt": _versions()}
     if settings:
-        parts["settings.txt"] = _settings(settings)
-        parts["log.txt"] = _unquoted(_log(settings.data_dir / "logs"))
-        parts["reports.json"] = json.dumps(_reports(settings.models_dir), indent=1)
-        for name in ("launcher.json", "spawns.json"):
-            with contextlib.suppress(OSError):
-                parts[name] = (settings.data_dir / name).read_text("utf-8", "replace")
+        parts["settings.txt"] = _told(settings)
+        parts["log.txt"] = "\n".join(_log(settings.data_dir / "logs"))
+        parts["reports.json"] = json.dumps(_figures(report.history(settings.models_dir)), indent=1)
+        parts["launcher.json"] = json.dumps(_launcher(settings.data_dir), indent=1)
+    try:
+        hide = mask(settings)
+    except (UserError, sqlite3.Error):  # then nobody knows which names to look for
+        hide = mask(None)
+        parts["log.txt"] = "Left out: the database does not say which names to mask."
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
     opened = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -67,40 +84,50 @@ def write(path: Path, env_path: Path | None, findings: "Iterable[Finding]") -> N
         partial.unlink(missing_ok=True)
 
 
+def _settings(env_path: Path | None) -> Config | None:
+    """As much of the settings as makes sense."""
+    for needs_discord in (True, False):
+        with contextlib.suppress(UserError, OSError):
+            return config.load(env_path, needs_discord=needs_discord)
+    return None
+
+
 def mask(settings: Config | None) -> Mask:
-    """Takes out of a text whatever names a person or a place, or looks like a secret."""
+    """Takes out of a text whatever names a person or a place, or looks like a secret.
+
+    Raises `UserError` and `sqlite3.Error` where the names cannot be read.
+    """
     salt = secrets.token_bytes(16)
-    names = _names(settings)
+    known = _names(settings)
     home = str(Path.home())
+    ours = {settings.server_id, *settings.admin_ids, *settings.channel_ids} if settings else set()
+    ids = re.compile("|".join([_ID, *(rf"(?<!\d){one}(?!\d)" for one in ours if one)]))
 
     def code(match: "re.Match[str]") -> str:
         return f"id-{hashlib.sha256(salt + match[0].encode()).hexdigest()[:6]}"
 
     def hide(text: str) -> str:
         text = _TOKEN.sub("(token)", text).replace(home, "~")
-        if names:
-            text = names.sub("(name)", text)
-        return _ID.sub(code, text)
+        folded = text.casefold()
+        if met := [re.escape(name) for name in known if name.casefold() in folded]:
+            text = re.sub(rf"(?<!\w)(?:{'|'.join(met)})(?!\w)", "(name)", text, flags=re.I)
+        return ids.sub(code, text)
 
     return hide
 
 
-def _names(settings: Config | None) -> "re.Pattern[str] | None":
-    known: set[str] = set()
+def _names(settings: Config | None) -> list[str]:
+    """Everybody's, the longest first, as one may be part of another; and this computer's user's."""
+    known = {Path.home().name}
     if settings and settings.database_path.exists():
-        with (
-            contextlib.suppress(UserError),
-            contextlib.closing(database.connect(settings.database_path)) as connection,
-        ):
-            known = set(messages.names(connection).values())
-    texts = sorted((one for one in known if len(one) >= _SHORTEST_NAME), key=len, reverse=True)
-    if not texts:
-        return None
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, texts))})(?!\w)", re.IGNORECASE)
+        with contextlib.closing(database.connect(settings.database_path)) as connection:
+            known.update(messages.names(connection).values())
+    known = {name for name in known if len(name) >= _SHORTEST_NAME and not name.isnumeric()}
+    return sorted(known, key=len, reverse=True)
 
 
-def _unquoted(lines: Iterable[str]) -> str:
-    return _QUOTED.sub(r"\1(text)\1", "\n".join(lines))
+def _unquoted(text: str) -> str:
+    return _ERROR.sub(r"\1: (text)", _QUOTED.sub("(text)", text))
 
 
 def _versions() -> str:
@@ -109,43 +136,60 @@ def _versions() -> str:
         if found := re.match(r"[A-Za-z0-9][\w.-]*", line):
             with contextlib.suppress(importlib.metadata.PackageNotFoundError):
                 lines.append(f"{found[0]} {importlib.metadata.version(found[0])}")
-    return "\n".join(lines)
+    return "\n".join(dict.fromkeys(lines))
 
 
-def _settings(settings: Config) -> str:
+def _told(settings: Config) -> str:
     values = {
-        "server": settings.server_id,
-        "admins": len(settings.admin_ids),
-        "channels": len(settings.channel_ids) or "all",
+        "token": "there is one" if settings.token else "",
+        "server": settings.server_id or "",
+        "admins": " ".join(map(str, settings.admin_ids)),
+        "channels": " ".join(map(str, settings.channel_ids)) or "all",
         "context length": settings.context_length,
         "threads": settings.threads,
         "gpu layers": settings.gpu_layers,
         "log level": settings.log_level,
-        "model path": bool(settings.model_path),
+        "model path": settings.model_path.name if settings.model_path else "",
         "base model": settings.base_model.name if settings.base_model else "",
     }
     return "\n".join(f"{name}: {value}" for name, value in values.items())
 
 
-def _log(folder: Path) -> Sequence[str]:
-    """The newest lines, the oldest first."""
+def _launcher(data_dir: Path) -> dict[str, Any]:
+    starts = StartBudget(data_dir / "spawns.json").starts(time.time())
+    return {
+        **dataclasses.asdict(preferences.read(data_dir)),
+        "bot_starts_within_a_day": len(starts),  # many: it crashes
+    }
+
+
+def _log(folder: Path) -> list[str]:
+    """What may be shown of the newest lines, the oldest first."""
     lines: list[str] = []
     for path in sorted(folder.glob("*.log*"), key=_age):
         with contextlib.suppress(OSError):
             lines = path.read_text("utf-8", "replace").splitlines()[-LINES:] + lines
         if len(lines) >= LINES:
             break
-    return lines[-LINES:]
+    return list(_said(lines[-LINES:]))
+
+
+def _said(lines: Iterable[str]) -> Iterator[str]:
+    """Entries without what they quote, the frames of a traceback, an error's kind; nothing else."""
+    for line in lines:
+        head, text = match.groups() if (match := _ENTRY.match(line)) else ("", line)
+        if frame := _FRAME.match(text):
+            yield f"{head}  File {frame[1]}, {frame[2]}"
+        elif _OWN.match(text) or _IS_ERROR.match(text):
+            yield head + _unquoted(text)
+        elif head:
+            yield f"{head}(text)"
 
 
 def _age(path: Path) -> float:
     with contextlib.suppress(OSError):
         return -path.stat().st_mtime
     return 0.0
-
-
-def _reports(models_dir: Path) -> list[Any]:
-    return [_figures(facts) for facts in report.history(models_dir)]
 
 
 def _figures(value: Any) -> Any:
