@@ -25,10 +25,11 @@ import psutil
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import catalog, embeddings, prompts, templates
+from model import catalog, context, embeddings, prompts, templates
+from model.drawing import Spelling
 from model.inference import BUSY, QUEUE, Sampling
 from model.prompts import Prompt, Turn
-from model.scheduler import Drawn, Job, Scheduler, Spelling, add_adapter
+from model.scheduler import Drawn, Job, Scheduler
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0)
             verbose=False,
         )
         if base:
-            add_adapter(model, path)
+            context.add_adapter(model, path)
         return model
     except ValueError:
         raise UserError(

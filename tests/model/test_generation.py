@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import Llama
 
-from model import generation, scheduler, worker
+from model import drawing, generation, worker
 from model.inference import Sampling
 
 GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12)
@@ -49,7 +49,7 @@ def prompts(model: Llama, count: int) -> list[list[int]]:
 def alone(model: Llama, prompt: list[int]) -> str:
     model.reset()
     drawn = itertools.islice(model.generate(prompt, temp=0.0), GREEDY.max_tokens)
-    said = list(itertools.takewhile(lambda token: not scheduler.is_end(model, token), drawn))
+    said = list(itertools.takewhile(lambda token: not drawing.is_end(model, token), drawn))
     return str(model.detokenize(said).decode("utf-8", "ignore"))
 
 

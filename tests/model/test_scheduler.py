@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from llama_cpp import Llama
 
-from model import scheduler, worker
+from model import kv_cache, worker
 from model.inference import Sampling
 from model.scheduler import Job, Scheduler
 
@@ -179,7 +179,7 @@ def test_the_same_seed_draws_the_same(model: Llama, engine: Scheduler) -> None:
     prompt = ids(model, random.Random(8), 20)
     said = []
     for number in range(2):
-        engine.forget()
+        engine.cache.forget()
         job = Job(number, 1, prompt, Sampling(max_tokens=12), seed=42)
         engine.add(job)
         run(engine)
@@ -203,7 +203,7 @@ def test_what_was_read_is_forgotten_after_a_while(
     for number, (seconds, read) in enumerate(
         ((600.0, len(prompt)), (600.0, 1), (0.0, len(prompt)))
     ):
-        monkeypatch.setattr(scheduler, "KEEP_SECONDS", seconds)
+        monkeypatch.setattr(kv_cache, "KEEP_SECONDS", seconds)
         job = Job(number, 1, prompt, GREEDY)
         engine.add(job)
         run(engine)
@@ -218,6 +218,5 @@ def test_spilled_slots_stay_within_their_bound(
     for channel in range(6):
         engine.add(Job(channel, channel, ids(model, dice, 80), None))
         run(engine)
-    kept = [len(one.state) for one in engine._spilled.values()]
-    assert 0 < sum(kept) <= 6_000_000 and 0 not in engine._spilled
+    assert 0 < engine.cache.spilled_bytes <= 6_000_000
     engine.close()

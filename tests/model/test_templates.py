@@ -9,8 +9,8 @@ import pytest
 
 from bot.config import UserError
 from model import prompts, templates, worker
+from model.drawing import Spelling
 from model.prompts import CHATML, SYSTEM, Prompt, Template, Turn
-from model.scheduler import Spelling
 from tests.model import chat_templates, tiny
 
 BOS, EOS = "<s>", "</s>"

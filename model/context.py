@@ -1,0 +1,63 @@
+"""Contexts of llama.cpp beside the one that `Llama` makes, with the model's adapter."""
+
+import contextlib
+import ctypes
+import os
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+from llama_cpp import Llama
+
+UBATCH = 512
+
+
+def add_adapter(model: Llama, path: Path) -> None:
+    """Have a model compute with an adapter, in every context. Raises `ValueError` if it cannot.
+
+    `Llama` has a parameter for it, but goes on without a word if the file is damaged.
+    """
+    adapter = llama_cpp.llama_adapter_lora_init(model.model, os.fsencode(path))  # freed with it
+    if not adapter:
+        raise ValueError(f"{path} is no adapter for this model")
+    _adapters[model] = adapter
+    _adapt(model, model.ctx)
+
+
+def _adapt(model: Llama, context: Any) -> None:
+    if adapter := _adapters.get(model):
+        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
+        scales = (ctypes.c_float * 1)(1.0)
+        if llama_cpp.llama_set_adapters_lora(context, pointers, 1, scales):
+            raise ValueError("llama.cpp does not take the adapter")
+
+
+_adapters: "weakref.WeakKeyDictionary[Llama, Any]" = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def context(model: Llama, length: int, places: int, size: int) -> Iterator[Any]:
+    """A context in which each sequence has its own cells, so that none reads another's."""
+    parameters = type(model.context_params).from_buffer_copy(model.context_params)
+    parameters.n_ctx, parameters.n_batch = places * length, size
+    parameters.n_ubatch = min(size, UBATCH)
+    parameters.n_seq_max, parameters.kv_unified = places, False
+    made = llama_cpp.llama_init_from_model(model.model, parameters)
+    if not made:
+        raise RuntimeError("llama.cpp has no room for a context")
+    try:
+        _adapt(model, made)
+        yield made
+    finally:
+        llama_cpp.llama_free(made)
+
+
+@contextlib.contextmanager
+def batch(size: int) -> Iterator[Any]:
+    made = llama_cpp.llama_batch_init(size, 0, 1)
+    try:
+        yield made
+    finally:
+        llama_cpp.llama_batch_free(made)
