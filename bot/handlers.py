@@ -13,9 +13,11 @@ import discord
 from bot import participation
 from bot.participation import Reason
 from bot.recall import Recall
+from bot.window import Windows
 from data import conversations, discord_api, links
 from model import prompts
 from model.inference import Engine, EngineError, Sampling
+from model.prompts import Turn
 from storage import database, messages
 from storage.messages import Message
 
@@ -23,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SEEN = 40  # of a channel's last messages, among which the conversation is found
 SAMPLE = 5_000  # messages that show which words are common here
-RECENT = 9  # of its messages are shown to the model, as in the longest windows it is trained on
+HOT_SECONDS = 600.0  # after it spoke the bot reads along, as it may be asked again
 RECALLED = 3
 PAUSE_SECONDS = 0.7  # between the messages of a burst
 NOBODY = discord.AllowedMentions.none()
@@ -44,6 +46,9 @@ class Handler:
         self._own_id, self._pause_seconds = own_id, pause_seconds
         self._common = links.common_words(messages.sample(connection, SAMPLE))
         self._turns: dict[int, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
+        self._windows = Windows()
+        self._spoke_at: dict[int, float] = {}
+        self._reading: set[asyncio.Task[None]] = set()
         self.in_flight = 0
 
     async def handle(self, incoming: discord.Message) -> None:
@@ -61,6 +66,7 @@ class Handler:
         )
         channel_turn = self._turns[message.channel_id]
         if reason is None or (channel_turn.locked() and not reason.is_addressed):
+            self._read_along(message)
             return
         async with channel_turn:
             self.in_flight += 1
@@ -73,6 +79,19 @@ class Handler:
         """Store a message; excluded people's are refused."""
         with database.transaction(self._connection):
             messages.save(self._connection, [message])
+
+    def _read_along(self, message: Message) -> None:
+        """Have the model read a message to which it says nothing, where it may be asked soon."""
+        since = time.monotonic() - self._spoke_at.get(message.channel_id, -HOT_SECONDS)
+        if since < HOT_SECONDS:
+            task = asyncio.create_task(self._read(message))
+            self._reading.add(task)
+            task.add_done_callback(self._reading.discard)
+
+    async def _read(self, message: Message) -> None:
+        prompt = prompts.build(self._shown(self._conversation(message)))
+        with contextlib.suppress(EngineError):
+            await self._engine.read(prompt, self._sampling(), message.channel_id)
 
     async def _answer(self, incoming: discord.Message, message: Message, reason: Reason) -> None:
         started = time.monotonic()
@@ -95,13 +114,12 @@ class Handler:
         recent = self._conversation(message)
         known = {m.id for m in recent}
         recalled = await self._recall.related(message.content, known, RECALLED)
-        names = self._names(recent + recalled)
+        names = self._names(recalled)
         prompt = prompts.build(
-            prompts.turns(recent, names, self._own_id),
+            self._shown(recent),
             [prompts.turn(message, names, self._own_id) for message in recalled],
         )
-        sampling = Sampling.of(database.settings(self._connection))
-        pieces = self._engine.reply(prompt, sampling, message.channel_id)
+        pieces = self._engine.reply(prompt, self._sampling(), message.channel_id)
         async with contextlib.aclosing(pieces):
             return prompts.clean("".join([piece async for piece in pieces]))
 
@@ -134,6 +152,7 @@ class Handler:
                     sent.id, trigger.id, trigger.channel_id, self._engine.model.stem, seconds
                 ),
             )
+        self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 
     def _conversation(self, message: Message) -> list[Message]:
@@ -143,7 +162,13 @@ class Handler:
         """
         recent = messages.recent(self._connection, message.channel_id, SEEN)
         said = [m for m in recent if m.author_kind in ("member", "self") and m.id <= message.id]
-        return conversations.latest(said, self._common)[-RECENT:]
+        return self._windows.of(conversations.latest(said, self._common))
+
+    def _shown(self, said: list[Message]) -> list[Turn]:
+        return prompts.turns(said, self._names(said), self._own_id)
+
+    def _sampling(self) -> Sampling:
+        return Sampling.of(database.settings(self._connection))
 
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])

@@ -23,8 +23,9 @@ from typing import Any, TextIO
 
 from bot import config, playground_models
 from bot.config import Config, UserError
-from bot.handlers import RECALLED, RECENT, SAMPLE, SEEN
+from bot.handlers import RECALLED, SAMPLE, SEEN
 from bot.lookup import Lookup
+from bot.window import Windows
 from data import conversations, links
 from model import picks, prompt_text, prompts
 from model.inference import Engine, EngineError, Sampling
@@ -82,6 +83,7 @@ class Playground:
         self._settings, self._connection, self._answers = settings, connection, answers
         self._own_id = settings.application_id
         self._common = links.common_words(messages.sample(connection, SAMPLE))
+        self._windows = Windows()
         self._engines: dict[Path, tuple[Engine, Lookup | None]] = {}
         self._turn = asyncio.Lock()
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -214,7 +216,7 @@ class Playground:
 
     async def _prompt(self, said: list[Message], lookup: Lookup | None) -> Prompt:
         """What the bot would hand to the model, `bot/handlers.py` does it alike."""
-        recent = conversations.latest(said[-SEEN:], self._common)[-RECENT:]
+        recent = self._windows.of(conversations.latest(said[-SEEN:], self._common))
         recalled: list[Message] = []
         if lookup:
             await lookup.open()

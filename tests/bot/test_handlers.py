@@ -1,5 +1,6 @@
 """What the handler sends, on a real client in the sandbox; only the model's words are scripted."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ class Scripted(Engine):
     def __init__(self, says: Sequence[str]) -> None:
         super().__init__(Path("scripted.gguf"))
         self.prompts: list[Prompt] = []
+        self.read_along: list[Prompt] = []
         self._says = list(says)
 
     async def reply(
@@ -31,6 +33,9 @@ class Scripted(Engine):
     ) -> AsyncGenerator[str, None]:
         self.prompts.append(prompt)
         yield self._says.pop(0)
+
+    async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
+        self.read_along.append(prompt)
 
 
 class Talk:
@@ -46,9 +51,11 @@ class Talk:
 
     async def say(self, text: str) -> list[Post]:
         """A member addresses the bot; what it says to that."""
-        post = await self._sandbox.say(
-            self.place.id, ALICE, f"<@{self._sandbox.world.bot_id}> {text}"
-        )
+        return await self.say_to_all(f"<@{self._sandbox.world.bot_id}> {text}")
+
+    async def say_to_all(self, text: str) -> list[Post]:
+        """A member writes; what the bot says to that."""
+        post = await self._sandbox.say(self.place.id, ALICE, text)
         await self._client.sees(lambda: any(m.id == post.id for m in self._client.of("message")))
         (incoming,) = [m for m in self._client.of("message") if m.id == post.id]
         await self._handler.handle(incoming)
@@ -93,3 +100,17 @@ async def test_a_long_burst_stays_within_four_messages(tmp_path: Path) -> None:
 async def test_nothing_to_say_is_not_sent(tmp_path: Path, nothing: str) -> None:
     async with talking(tmp_path, nothing) as talk:
         assert not await talk.say("hello?")
+
+
+async def test_after_it_spoke_the_bot_reads_along(tmp_path: Path) -> None:
+    async with talking(tmp_path, "sup") as talk:
+        database.change_setting(talk.database, "response_rate", 0.0)
+        await talk.say_to_all("not to you")
+        await asyncio.sleep(0)
+        assert not talk.engine.read_along  # nobody knows whether it will ever speak here
+        await talk.say("hello")
+        assert await talk.say_to_all("not to you either") == []
+        await asyncio.sleep(0)
+        (prompt,) = talk.engine.read_along
+        assert [turn.name for turn in prompt.turns][-2:] == [None, "amber"]
+        assert prompt.turns[-1].text == "not to you either"
