@@ -83,7 +83,7 @@ class Scheduler:
         self._batch = self._holding.enter_context(context.batch(size))
         self.cache = KVCache(self._context, places, spill_bytes)
         self._abort = llama_cpp.ggml_abort_callback(lambda _: self._must_abort())
-        llama_cpp.llama_set_abort_callback(self._context, self._abort, None)
+        self._never = llama_cpp.ggml_abort_callback(0)
 
     @property
     def is_busy(self) -> bool:
@@ -174,6 +174,9 @@ class Scheduler:
             if is_last:
                 batch.logits[batch.n_tokens - 1] = True
                 ready.append((job, batch.n_tokens - 1))
+        is_long = batch.n_tokens > len(self._jobs)  # llama.cpp asks a thousand times a decode
+        abort = self._abort if is_long else self._never
+        llama_cpp.llama_set_abort_callback(self._context, abort, None)
         code = llama_cpp.llama_decode(self._context, batch) if batch.n_tokens else 0
         if code:
             for job, _ in self._reading:  # of which a part may be in the cache
