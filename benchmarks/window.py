@@ -217,15 +217,14 @@ class _Idle:
     def look(self, window: Any) -> None:
         if not self._controller.running_since:
             return
-        now, times = time.perf_counter(), psutil.Process().cpu_times()
+        now, used = time.perf_counter(), time.process_time()
         if not self._began:
             window.window.turn_to("Live")
             self._began, self._used = now + 5, 0.0  # once everything has been drawn
         elif now < self._began:
-            self._used = times.user + times.system
+            self._used = used
         elif now - self._began > self._seconds and not self.found:
-            used = times.user + times.system - self._used
-            self.found = {"idle_cpu": round(used / (now - self._began), 4)}
+            self.found = {"idle_cpu": round((used - self._used) / (now - self._began), 4)}
             window.close()
 
 

@@ -21,7 +21,6 @@ from gui import emoji_probe, preferences, theme, wheel
 from gui.components import system_tray
 from gui.components.main_window import MainWindow, Page, Wishes
 from gui.guidance import Guidance
-from gui.live import Live
 from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.session import Way
@@ -32,12 +31,14 @@ from single_instance import Instance
 if TYPE_CHECKING:
     from gui.components.settings_window import SettingsWindow
     from gui.first_run.state import Outcome
+    from gui.live import Live
     from gui.playground.talk import Playground
 
 log = logging.getLogger(__name__)
 
 LIVE = "Live"
 BEAT_MS = 100
+CALM_MS = 200  # while nothing happens
 FIRST_BEAT_MS = 20  # until there is something to show
 CLOSE_SECONDS = 3.5
 COLLECT_SECONDS = 5.0
@@ -111,6 +112,8 @@ class App:
         self._around: Surroundings | None = None
         self._close_by: float | None = None
         self._last_error = ""
+        self._snapshot: Snapshot | None = None
+        self._is_calm = False
         self._collect_at = 0.0
         root.report_callback_exception = self.show_error
 
@@ -135,13 +138,18 @@ class App:
             self.show_error(*sys.exc_info())
         finally:
             if not self.is_over:
-                self.root.after(BEAT_MS if self.presenter.session else FIRST_BEAT_MS, self.beat)
+                calm = CALM_MS if self._is_calm else BEAT_MS
+                self.root.after(calm if self.presenter.session else FIRST_BEAT_MS, self.beat)
 
     def step(self, now: float) -> None:
         """One beat, at `now` in seconds since 1970."""
-        self.window.append(self.presenter.tick(now))
-        snapshot = self.presenter.snapshot(now)
+        lines = self.presenter.tick(now)
+        self.window.append(lines)
+        snapshot, before = self.presenter.snapshot(now), self._snapshot
         self.window.show(snapshot)
+        self._snapshot = snapshot
+        is_busy = self.guidance.page or (self.playground and self.playground.is_busy)
+        self._is_calm = snapshot == before and not lines and not is_busy
         self._tend(snapshot)
         if time.monotonic() >= self._collect_at:
             self._collect_at = time.monotonic() + COLLECT_SECONDS
@@ -250,8 +258,10 @@ class App:
 
         return LivePage(parent, self._watch(), self.presenter)
 
-    def _watch(self) -> Live:
+    def _watch(self) -> "Live":
         if self.live is None:
+            from gui.live import Live
+
             assert self.presenter.session
             self.live = Live(self.presenter.session)
         return self.live

@@ -46,6 +46,8 @@ LEVELS: dict[str, Pair] = {
     "CRITICAL": DANGER,
 }
 
+_DAY_MS, _SECOND_MS = 86_400_000, 1000
+
 GAP = 12
 PAD = 16
 RADIUS = 10
@@ -55,8 +57,11 @@ _MONOSPACE = ("Cascadia Mono", "Consolas", "SF Mono", "Menlo", "Ubuntu Mono", "D
 def fix(appearance: str) -> None:
     """Choose "light" or "dark", or for "auto" once what the system prefers.
 
-    Never CustomTkinter's "system" mode: it asks the system thirty times a second.
+    Never CustomTkinter's "system" mode: it asks the system thirty times a second. Nor need it wake
+    up as often to see that nobody wants that, or ten times a second whether the screen is another.
     """
+    ctk.AppearanceModeTracker.update_loop_interval = _DAY_MS
+    ctk.ScalingTracker.update_loop_interval = _DAY_MS if sys.platform == "linux" else _SECOND_MS
     if appearance == "auto":
         appearance = "dark" if darkdetect.isDark() else "light"
     ctk.set_appearance_mode(appearance)
