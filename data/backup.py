@@ -27,7 +27,6 @@ from typing import Any
 from bot import config as settings_file
 from bot.config import Config, UserError
 from data import erasure
-from model import bundle, export
 from storage import copies, database
 
 FORMAT = 1
@@ -143,6 +142,8 @@ def _pack(
 
 def _keep_model(connection: sqlite3.Connection, settings: Config, folder: Path) -> None:
     """Bundle the model in use, where there is one and it was not bundled before."""
+    from model import bundle, export  # llama.cpp: a backup must come back where it does not load
+
     model = database.deployed_model(connection)
     if model is None or not model.path.exists():
         return
