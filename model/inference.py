@@ -182,6 +182,7 @@ class Engine:
                     yield answer
         except asyncio.TimeoutError:
             process.kill()  # it is stuck in native code: only the next worker can answer
+            await process.wait()
             raise EngineError(f"no token for {STALL_SECONDS:.0f} s; the worker restarts") from None
         finally:
             del self._answers[number]

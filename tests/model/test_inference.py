@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from bot.config import ROOT, UserError
-from model import prompts
-from model.inference import Engine, EngineError, Sampling
+from model import inference, prompts
+from model.inference import BUSY, QUEUE, Engine, EngineError, Sampling
 from model.prompts import Prompt, Turn
 
 PROMPT = prompts.build([Turn("amber", "hi"), Turn("bob", "what's your favourite food?")])
@@ -68,6 +68,40 @@ async def test_a_dead_worker_is_an_error_and_then_replaced(small_model: Path) ->
             async for _ in engine.reply(PROMPT, Sampling(max_tokens=200), 1):
                 worker.kill()
         assert await say(engine)
+
+
+async def test_a_worker_that_goes_silent_is_replaced(
+    small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(small_model) as engine:
+        await say(engine, tokens=2)
+        stuck = worker_of(engine)
+        stuck.suspend()
+        with monkeypatch.context() as patch:
+            patch.setattr(inference, "STALL_SECONDS", 0.5)
+            with pytest.raises(EngineError, match="no token"):
+                await say(engine)
+        assert await say(engine)
+        assert worker_of(engine).pid != stuck.pid
+
+
+async def test_more_than_can_wait_are_told_so(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        calls = (say(engine, tokens=2) for _ in range(QUEUE + 4))
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    busy = [one for one in answers if isinstance(one, EngineError)]
+    assert 1 <= len(busy) <= 4 and {str(one) for one in busy} == {BUSY}
+    assert all(one for one in answers if not isinstance(one, EngineError))
+
+
+async def test_reading_ahead_ends_when_it_has_been_read_or_is_overtaken(small_model: Path) -> None:
+    sampling = Sampling(max_tokens=4)
+    async with running(small_model) as engine:
+        await engine.read(PROMPT, sampling, 1)
+        overtaken = asyncio.create_task(engine.read(PROMPT, sampling, 1))
+        await asyncio.sleep(0)
+        assert await say(engine, tokens=4)
+        await asyncio.wait_for(overtaken, 20)
 
 
 async def test_leaving_early_stops_the_model(small_model: Path) -> None:
