@@ -115,11 +115,7 @@ class Engine:
 
         Raises `EngineError` when the worker died or stalled on the way.
         """
-        request = {
-            "prompt": dataclasses.asdict(prompt),
-            "sampling": dataclasses.asdict(sampling),
-            "channel": channel_id,
-        }
+        request = _request(prompt, sampling, channel_id)
         async with contextlib.aclosing(self._ask("reply", request)) as answers:
             async for answer in answers:
                 if "piece" in answer:
@@ -130,11 +126,7 @@ class Engine:
 
         Anything newer in the channel takes its place. Raises `EngineError` as `reply` does.
         """
-        request = {
-            "prompt": dataclasses.asdict(prompt),
-            "sampling": dataclasses.asdict(sampling),
-            "channel": channel_id,
-        }
+        request = _request(prompt, sampling, channel_id)
         async with contextlib.aclosing(self._ask("read", request)) as answers:
             async for _ in answers:
                 pass
@@ -223,6 +215,14 @@ class Engine:
         what = f"the worker ended (exit code {code}); it restarts" if is_wanted else "stopped"
         for queue in self._answers.values():
             queue.put_nowait({"error": what})
+
+
+def _request(prompt: Prompt, sampling: Sampling, channel_id: int) -> dict[str, Any]:
+    return {
+        "prompt": dataclasses.asdict(prompt),
+        "sampling": dataclasses.asdict(sampling),
+        "channel": channel_id,
+    }
 
 
 def _message(line: bytes) -> dict[str, Any]:
