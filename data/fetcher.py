@@ -33,7 +33,7 @@ from storage.messages import DEFAULT, REPLY, Message
 log = logging.getLogger(__name__)
 
 PAGE = 100
-ALONE, BESIDE_THE_BOT = 48.0, 40.0  # requests a second of Discord's 50; the bot needs some too
+ALONE, BESIDE_THE_BOT = 49, 40  # requests a second of Discord's 50; the bot needs some too
 FRESH_SECONDS = 60.0  # a sign of life from the bot
 ANSWER_SECONDS = 5.0  # what is newer than so long before a page was asked for may not be on it
 SHOWN = 10  # names in a line

@@ -1,17 +1,19 @@
 """Pace: requests leave no closer together than was said, and refusals are counted."""
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
+import pytest
 
 from data.pace import Pace
 from sandbox.faults import Fault
 from sandbox.server import Sandbox
 from tests.data.fetching import fetch, ids, posted, server, small_world
 
-PER_SECOND = 100.0
+PER_SECOND = 100
 SLACK = 0.002  # seconds by which clocks may tick
 
 
@@ -62,7 +64,7 @@ async def test_a_pause_saves_up_nothing() -> None:
 
 
 async def test_refusals_are_counted_and_nothing_else_is() -> None:
-    pace = Pace(1000.0)
+    pace = Pace(1000)
     session = aiohttp.ClientSession(trace_configs=[pace.trace])
     async with server() as sandbox, session:
         sandbox.faults.add(Fault("rate_limit", times=2))
@@ -82,3 +84,28 @@ async def test_several_channels_draw_no_refusal(tmp_path: Path) -> None:
     assert report.refused == 0
     assert "429" not in sandbox.rest.requests
     assert ids(tmp_path) == posted(sandbox.world)
+
+
+async def stutter(seconds: float) -> None:
+    """The machine is busy with something else, again and again."""
+    while True:
+        await asyncio.sleep(seconds)
+        time.sleep(seconds)
+
+
+async def test_no_delay_on_the_way_makes_a_crowd(tmp_path: Path) -> None:
+    async with Sandbox(small_world(*[150] * 40)) as sandbox:
+        busy = asyncio.create_task(stutter(0.3))
+        report = await fetch(tmp_path, sandbox)
+        busy.cancel()
+    assert (report.refused, report.messages) == (0, 40 * 150)
+
+
+async def test_a_request_that_fails_does_not_count_for_ever() -> None:
+    pace = Pace(10)
+    async with server() as sandbox, aiohttp.ClientSession(trace_configs=[pace.trace]) as session:
+        sandbox.faults.add(Fault("status", times=1, status=503))
+        for _ in range(10):
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.get("http://127.0.0.1:1/gateway")
+        assert await asyncio.wait_for(get(session, sandbox), 10) == 503
