@@ -24,7 +24,16 @@ import psutil
 from benchmarks.ingest import COMMUNITIES
 from bot.config import ROOT
 from data import importer, preprocessor
-from model import assessment, catalog, embeddings, evaluation, examples, generation, sources, worker
+from model import (
+    assessment,
+    catalog,
+    embeddings,
+    evaluation,
+    examples,
+    generation,
+    resident,
+    sources,
+)
 from model.examples import Example
 from model.inference import Sampling
 from model.sides import CANDIDATE, MARKOV, OTHERS
@@ -83,7 +92,7 @@ def _one_by_one(gguf: Path, rows: Sequence[Example]) -> float:
     try:
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            sources.bot(gguf, rows, Sampling(), Path(folder), worker.load)
+            sources.bot(gguf, rows, Sampling(), Path(folder), resident.load)
             return time.perf_counter() - started
     finally:
         generation.PLACES = places

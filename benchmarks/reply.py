@@ -27,7 +27,7 @@ import llama_cpp
 from llama_cpp import Llama
 
 from bot.config import ROOT
-from model import catalog, context, drawing, worker
+from model import catalog, context, drawing, resident
 from model.inference import Sampling
 from model.scheduler import Job, Scheduler
 
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--history", type=int, default=600, help="tokens")
     options = parser.parse_args(arguments)
     path = options.model or catalog.small_model(ROOT / "models")
-    model = worker.load(path, 16)
+    model = resident.load(path, 16)
     bench = Bench(model)
     try:
         cold, warm, ahead = _one_channel(bench, options.rounds, options.history)

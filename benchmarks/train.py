@@ -28,7 +28,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from benchmarks.ingest import COMMUNITIES
 from bot.config import ROOT
 from data import importer, preprocessor
-from model import batches, catalog, examples, loading, recipe, worker
+from model import batches, catalog, examples, loading, recipe, resident
 from model.batches import Row
 from model.loop import Loop
 from model.objectives import Objective
@@ -75,8 +75,8 @@ def _rows(gguf: Path, count: int) -> list[Row]:
         preprocessor.prepare(connection, Path(name) / "training")
         connection.close()
         read = examples.read(Path(name) / "training" / "train.jsonl")[: 2 * count]
-    model = worker.load(gguf, 512)
-    tokens = examples.tokenise(read, worker.encoder(model), recipe.SMALL.max_seq_length)
+    model = resident.load(gguf, 512)
+    tokens = examples.tokenise(read, resident.encoder(model), recipe.SMALL.max_seq_length)
     rows = [Row(one) for one in tokens if one][:count]
     model.close()
     return rows

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from llama_cpp import Llama
 
-from model import examples, worker
+from model import examples, resident
 from model.examples import Example, Tokens
 
 RESAMPLES = 2000
@@ -57,7 +57,7 @@ def score(model: Llama, rows: Sequence[Example], progress: Callable[[int], None]
     `progress` is called with the number of rows done.
     """
     reader = _Reader(model)
-    encoded = examples.tokenise(rows, worker.encoder(model), model.n_ctx())
+    encoded = examples.tokenise(rows, resident.encoder(model), model.n_ctx())
     found = []
     for done, (row, tokens) in enumerate(zip(rows, encoded, strict=True), 1):
         found.append(

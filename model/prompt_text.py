@@ -4,7 +4,7 @@ from pathlib import Path
 
 from llama_cpp import Llama
 
-from model import catalog, prompts, worker
+from model import catalog, prompts, resident
 from model.prompts import Prompt
 
 
@@ -18,7 +18,7 @@ def given(path: Path, prompt: Prompt, context_length: int, max_tokens: int) -> s
     model = Llama(str(file), vocab_only=True, n_ctx=context_length, verbose=False)
     try:
         room = max(1, model.n_ctx() - max_tokens - 1)  # as the worker has it
-        ids = prompts.encode(prompt, worker.encoder(model), room)
+        ids = prompts.encode(prompt, resident.encoder(model), room)
         return bytes(model.detokenize(ids, special=True)).decode("utf-8", "replace")
     finally:
         model.close()

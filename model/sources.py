@@ -16,7 +16,7 @@ from llama_cpp import Llama
 
 from bot import logs
 from bot.config import UserError
-from model import catalog, generation, prompts, worker
+from model import catalog, generation, prompts, resident
 from model.examples import Example
 from model.inference import Sampling
 from model.markov import Chain
@@ -54,7 +54,7 @@ def bot(
     rows: Sequence[Example],
     sampling: Sampling,
     folder: Path,
-    load: Callable[[Path, int], Llama] = worker.load,
+    load: Callable[[Path, int], Llama] = resident.load,
     seed: int = 0,
     note: str = "",
 ) -> list[str]:
@@ -67,7 +67,7 @@ def bot(
         kept.touch(0o600)
         model = load(path, 512)
         try:
-            encoder = worker.encoder(model)
+            encoder = resident.encoder(model)
             asked = [
                 prompts.encode(prompts.build(rows[number].turns), encoder, CONTEXT)
                 for number in missing

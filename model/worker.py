@@ -9,9 +9,7 @@ model, which is not thread-safe, and takes all replies a step further at a time
 
 import argparse
 import base64
-import dataclasses
 import json
-import logging
 import os
 import queue
 import sys
@@ -20,18 +18,14 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-import llama_cpp
-import psutil
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import catalog, context, embeddings, prompts, templates
+from model import embeddings, prompts, resident
 from model.drawing import Spelling
 from model.inference import BUSY, QUEUE, Sampling
 from model.prompts import Prompt, Turn
 from model.scheduler import Drawn, Job, Scheduler
-
-log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
 _NO_CONTEXT = 16  # tokens: the scheduler has a context of its own
@@ -42,7 +36,7 @@ def main() -> int:
     answers = _claim_stdout()
     try:
         started = time.monotonic()
-        model = load(arguments.model, _NO_CONTEXT, arguments.threads, arguments.gpu)
+        model = resident.load(arguments.model, _NO_CONTEXT, arguments.threads, arguments.gpu)
         embedder = _embedder(arguments.embedder_dir)
         worker = Worker(model, arguments.context_length, embedder, answers)
     except UserError as error:
@@ -51,31 +45,6 @@ def main() -> int:
     print(json.dumps({"ready": time.monotonic() - started}), file=answers, flush=True)
     worker.run()
     return 0
-
-
-def load(path: Path, context_length: int, threads: int = 0, gpu_layers: int = 0) -> Llama:
-    """The model, ready. Raises `UserError` for a file that llama.cpp cannot load."""
-    base = catalog.base_of(path)
-    for file in filter(None, (path, base)):
-        catalog.check_gguf(file)
-    cores = threads or psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    try:
-        model = Llama(
-            str(base or path),
-            n_ctx=context_length,
-            n_threads=cores,
-            n_threads_batch=cores,
-            n_gpu_layers=gpu_layers,
-            verbose=False,
-        )
-        if base:
-            context.add_adapter(model, path)
-        return model
-    except ValueError:
-        raise UserError(
-            f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
-            "Delete it and fetch or train it again."
-        ) from None
 
 
 def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
@@ -89,36 +58,6 @@ def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
         return None
 
 
-def encoder(model: Llama) -> prompts.Encoder:
-    """How the model reads: its own chat template, and its tokeniser.
-
-    Raises `UserError` for a chat template that cannot be used.
-    """
-
-    def token_ids(text: str, is_markup: bool) -> list[int]:
-        data = text.encode("utf-8", "replace")
-        return model.tokenize(data, add_bos=False, special=is_markup) if data else []
-
-    return prompts.Encoder(_template(model), token_ids)
-
-
-def _template(model: Llama) -> prompts.Template:
-    vocabulary = llama_cpp.llama_model_get_vocab(model.model)
-    bos, eos = (_token_text(vocabulary, token) for token in (model.token_bos(), model.token_eos()))
-    source = model.metadata.get("tokenizer.chat_template")
-    if not source:
-        log.warning("the model has no chat template; it is shown plain lines of NAME: text")
-    template = templates.from_jinja(source, bos, eos) if source else templates.plain(eos)
-    if llama_cpp.llama_vocab_get_add_bos(vocabulary) and not template.before.startswith(bos):
-        return dataclasses.replace(template, before=bos + template.before)
-    return template
-
-
-def _token_text(vocabulary: Any, token: int) -> str:
-    """What a special token is called; "" where the model has no such token."""
-    return llama_cpp.llama_vocab_get_text(vocabulary, token).decode() if token >= 0 else ""
-
-
 class Worker:
     """Answers calls, several replies at a time."""
 
@@ -127,7 +66,7 @@ class Worker:
     ) -> None:
         self._model, self._length, self._embedder = model, length, embedder
         self._answers = answers
-        self._encoder = encoder(model)
+        self._encoder = resident.encoder(model)
         self._calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._spellings: dict[int, Spelling] = {}

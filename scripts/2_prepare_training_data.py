@@ -57,9 +57,9 @@ def main() -> int:
 
 
 def _encoder(gguf: Path) -> Encoder:
-    from model import worker  # llama.cpp: not needed for --help
+    from model import resident  # llama.cpp: not needed for --help
 
-    return worker.encoder(worker.load(gguf, 512))
+    return resident.encoder(resident.load(gguf, 512))
 
 
 def _conclude(summary: Summary) -> None:

@@ -218,10 +218,10 @@ def _recipe(arguments: argparse.Namespace, parameters: int) -> Recipe:
 
 def _tokens(folder: Path, gguf: Path, wanted: Recipe) -> dict[str, Any]:
     """Everything to learn from and to look at, by the very tokeniser that the bot will use."""
-    from model import worker  # llama.cpp: not needed for --help
+    from model import resident  # llama.cpp: not needed for --help
 
-    model = worker.load(gguf, 512)
-    encoder, limit = worker.encoder(model), wanted.max_seq_length
+    model = resident.load(gguf, 512)
+    encoder, limit = resident.encoder(model), wanted.max_seq_length
     tokens: dict[str, list[Tokens]] = {}
     for name in ("train", "valid"):
         rows = examples.read(folder / f"{name}.jsonl")

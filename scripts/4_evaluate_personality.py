@@ -39,9 +39,9 @@ from model import (
     export,
     memorisation,
     registry,
+    resident,
     runs,
     sources,
-    worker,
 )
 from model.blind_test import Item
 from model.evaluation import Score
@@ -288,7 +288,9 @@ class _Evaluation:
         return score
 
     def _load(self, path: Path, context_length: int) -> Llama:
-        return worker.load(path, context_length, self._settings.threads, self._settings.gpu_layers)
+        return resident.load(
+            path, context_length, self._settings.threads, self._settings.gpu_layers
+        )
 
 
 def _score_judges(key: Path, *results: Path) -> int:

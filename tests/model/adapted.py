@@ -7,7 +7,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from model import catalog, runs, worker
+from model import catalog, resident, runs
 from model.recipe import Recipe
 from model.runs import Plan, Run
 
@@ -53,7 +53,7 @@ def greedy(model: Any, prompt: list[int], count: int) -> tuple[list[int], Array]
 
 def logits(path: Path, ids: list[int], count: int) -> Array:
     """The logits of the last `count` of `ids`, from a model or an adapter as the bot loads it."""
-    model = worker.load(path, 128, threads=1)
+    model = resident.load(path, 128, threads=1)
     rows, read = [], 0
     for known in range(len(ids) - count, len(ids)):
         model.eval(ids[read:known])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bot.config import ROOT, UserError
-from model import catalog, conversion, export, worker
+from model import catalog, conversion, export, resident
 from tests.model import adapted
 
 torch = pytest.importorskip("torch")
@@ -121,7 +121,7 @@ def test_a_family_says_the_same_after_all(
 def check_words(base: Path, words: Path) -> None:
     text = "a folder that is there, of 77 MB"
     spelled = sentencepiece.SentencePieceProcessor(model_file=str(words)).encode(text)
-    model = worker.load(base, 64, threads=1)
+    model = resident.load(base, 64, threads=1)
     read = model.tokenize(text.encode(), add_bos=False)
     assert read[1:] == spelled[1:]  # a Gemma puts no space before the first
     assert model.metadata["tokenizer.chat_template"] == TEMPLATE
@@ -176,10 +176,10 @@ def test_an_adapter_without_its_base_is_a_sentence(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"GGUF")
     with pytest.raises(UserError, match="to which base"):
-        worker.load(path, 64)
+        resident.load(path, 64)
     path.with_name("manifest.json").write_text(json.dumps({"base_gguf": "base/gone.gguf"}))
     with pytest.raises(UserError, match="which is gone"):
-        worker.load(path, 64)
+        resident.load(path, 64)
 
 
 def test_the_version_is_the_one_that_is_installed() -> None:

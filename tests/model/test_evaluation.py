@@ -8,7 +8,7 @@ import pytest
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import evaluation, examples, worker
+from model import evaluation, examples, resident
 from model.evaluation import Score
 from model.examples import Example
 from model.prompts import Turn
@@ -31,11 +31,11 @@ def test_figures_are_sums_over_sums() -> None:
 
 
 def test_a_score_is_what_the_models_logits_say(tiny_model: Path) -> None:
-    model = worker.load(tiny_model, 256, threads=1)
+    model = resident.load(tiny_model, 256, threads=1)
     seen: list[int] = []
     score = evaluation.score(model, ROWS, seen.append)
     assert seen == [1, 2, 3]
-    encoded = list(examples.tokenise(ROWS, worker.encoder(model), 256))
+    encoded = list(examples.tokenise(ROWS, resident.encoder(model), 256))
     plain = Llama(str(tiny_model), n_ctx=256, logits_all=True, verbose=False)
     for place, tokens in enumerate(encoded):
         assert tokens
@@ -51,14 +51,14 @@ def test_a_score_is_what_the_models_logits_say(tiny_model: Path) -> None:
 
 
 def test_what_was_read_before_does_not_change_a_score(tiny_model: Path) -> None:
-    model = worker.load(tiny_model, 256, threads=1)
+    model = resident.load(tiny_model, 256, threads=1)
     forwards = evaluation.score(model, ROWS, lambda done: None)
     backwards = evaluation.score(model, ROWS[::-1], lambda done: None)
     np.testing.assert_allclose(forwards.bits, backwards.bits[::-1], rtol=2e-3)
 
 
 def test_a_reply_that_never_fits_counts_for_nothing(tiny_model: Path) -> None:
-    model = worker.load(tiny_model, 256, threads=1)
+    model = resident.load(tiny_model, 256, threads=1)
     rows = [ROWS[0], Example((Turn("a", "?"),), "x y " * 400)]
     score = evaluation.score(model, rows, lambda done: None)
     assert score.characters.tolist() == [len(ROWS[0].reply), 0]

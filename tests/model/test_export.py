@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bot.config import UserError
-from model import catalog, export, prompts, worker
+from model import catalog, export, prompts, resident
 from model.inference import Engine, Sampling
 from model.prompts import Turn
 from tests.model import adapted
@@ -112,7 +112,7 @@ def test_a_damaged_adapter_is_a_sentence(tmp_path: Path, tiny_model: Path) -> No
     ):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match="damaged or incomplete"):
-            worker.load(path, 64, threads=1)
+            resident.load(path, 64, threads=1)
 
 
 async def reply(path: Path) -> str:

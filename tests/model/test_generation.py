@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from llama_cpp import Llama
 
-from model import drawing, generation, worker
+from model import drawing, generation, resident
 from model.inference import Sampling
 
 GREEDY = Sampling(temperature=0.0, repeat_penalty=1.0, max_tokens=12)
@@ -17,7 +17,7 @@ SEEDS = [0] * 20
 
 @pytest.fixture(scope="module")
 def model(small_model: Path) -> Iterator[Llama]:
-    loaded = worker.load(small_model, 512)
+    loaded = resident.load(small_model, 512)
     yield loaded
     loaded.close()
 
@@ -59,7 +59,7 @@ def test_in_one_place_they_are_what_the_bot_says(
     monkeypatch.setattr(generation, "PLACES", 1)
     asked = prompts(model, 8)
     found = dict(generation.replies(model, asked, GREEDY, SEEDS))
-    roomy = worker.load(small_model, 1024)
+    roomy = resident.load(small_model, 1024)
     assert found == {number: alone(roomy, prompt) for number, prompt in enumerate(asked)}
     roomy.close()
 

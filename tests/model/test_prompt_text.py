@@ -6,7 +6,7 @@ import pytest
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import prompt_text, prompts, worker
+from model import prompt_text, prompts, resident
 from model.prompts import Prompt, Turn
 
 CONTEXT, REPLY = 512, 60
@@ -17,7 +17,7 @@ LONG = prompts.build([Turn("amber", f"message number {n} " * 9) for n in range(4
 @pytest.mark.parametrize("prompt", [SHORT, LONG])
 def test_it_is_what_the_worker_gives_to_the_model(small_model: Path, prompt: Prompt) -> None:
     model = Llama(str(small_model), n_ctx=CONTEXT, verbose=False)
-    used = prompts.encode(prompt, worker.encoder(model), model.n_ctx() - REPLY - 1)
+    used = prompts.encode(prompt, resident.encoder(model), model.n_ctx() - REPLY - 1)
     text = prompt_text.given(small_model, prompt, CONTEXT, REPLY)
     assert text == model.detokenize(used, special=True).decode()
     assert prompt.turns[-1].text in text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model import prompts, templates, worker
+from model import prompts, resident, templates
 from model.prompts import Encoder, Turn
 from storage.messages import Message
 from tests.model import chat_templates
@@ -25,7 +25,7 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def small(small_model: Path) -> Encoder:
-    return worker.encoder(worker.load(small_model, 512))
+    return resident.encoder(resident.load(small_model, 512))
 
 
 @pytest.fixture(params=["the model's own", "plain", *chat_templates.ALL])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from llama_cpp import Llama
 
-from model import kv_cache, worker
+from model import kv_cache, resident
 from model.inference import Sampling
 from model.scheduler import Job, Scheduler
 
@@ -23,7 +23,7 @@ CLOSE = 0.8  # the plain model's own logits move by 0.6 when a token is read in 
 
 @pytest.fixture(scope="module")
 def model(small_model: Path) -> Llama:
-    return worker.load(small_model, LENGTH)
+    return resident.load(small_model, LENGTH)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import jinja2
 import pytest
 
 from bot.config import UserError
-from model import prompts, templates, worker
+from model import prompts, resident, templates
 from model.drawing import Spelling
 from model.prompts import CHATML, SYSTEM, Prompt, Template, Turn
 from tests.model import chat_templates, tiny
@@ -149,9 +149,9 @@ def test_a_template_that_cannot_be_used_is_a_sentence(source: str) -> None:
 
 
 def test_a_model_is_talked_to_in_its_own_template(tmp_path: Path, small_model: Path) -> None:
-    assert worker.encoder(worker.load(small_model, 64)).template == CHATML
+    assert resident.encoder(resident.load(small_model, 64)).template == CHATML
     path = tiny.write(tmp_path / "g.gguf", small_model, chat_template=chat_templates.GEMMA)
-    template = worker.encoder(worker.load(path, 64)).template
+    template = resident.encoder(resident.load(path, 64)).template
     assert template.before == "<|im_start|><start_of_turn>user\n"  # its bos is called so
     assert template.stop == "<end_of_turn>"
 
@@ -160,7 +160,7 @@ def test_a_base_model_is_shown_plain_lines(
     tmp_path: Path, small_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tiny.write(tmp_path / "base.gguf", small_model, chat_template="")
-    template = worker.encoder(worker.load(path, 64)).template
+    template = resident.encoder(resident.load(path, 64)).template
     assert "no chat template" in caplog.text
     assert text_of(prompts.build(TALK[:4]), template) == (
         f"{SYSTEM}\n\namber: hi\nbob: yo\nwhat's up\nyou: nm\nbob: ok\nyou: "
