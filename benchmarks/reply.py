@@ -149,22 +149,14 @@ def _bare(model: Llama, prompt: list[int]) -> float:
     """Seconds a token of the shortest loop around llama.cpp's own calls."""
     chain = drawing.sampler(model, Sampling(temperature=0.0, repeat_penalty=1.0), 0)
     with context.context(model, LENGTH, 1, 64) as bare, context.batch(64) as batch:
-        _put(batch, prompt, 0)
+        context.fill(batch, prompt, 0)
         llama_cpp.llama_decode(bare, batch)
         token = llama_cpp.llama_sampler_sample(chain.sampler, bare, -1)
         started = time.perf_counter()
         for place in range(len(prompt), len(prompt) + SPOKEN):
-            _put(batch, [token], place)
+            context.fill(batch, [token], place)
             llama_cpp.llama_decode(bare, batch)
             token = llama_cpp.llama_sampler_sample(chain.sampler, bare, -1)
         seconds = time.perf_counter() - started
     chain.close()
     return seconds / SPOKEN
-
-
-def _put(batch: Any, tokens: Sequence[int], begin: int) -> None:
-    batch.n_tokens = len(tokens)
-    for row, token in enumerate(tokens):
-        batch.token[row], batch.pos[row] = token, begin + row
-        batch.n_seq_id[row], batch.seq_id[row][0] = 1, 0
-        batch.logits[row] = row == len(tokens) - 1

@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import os
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +61,12 @@ def batch(size: int) -> Iterator[Any]:
         yield made
     finally:
         llama_cpp.llama_batch_free(made)
+
+
+def fill(batch: Any, tokens: Sequence[int], begin: int) -> None:
+    """Tokens of one sequence from a place on; only the last is asked for what follows."""
+    batch.n_tokens = len(tokens)
+    for row, token in enumerate(tokens):
+        batch.token[row], batch.pos[row] = token, begin + row
+        batch.n_seq_id[row], batch.seq_id[row][0] = 1, 0
+        batch.logits[row] = row == len(tokens) - 1

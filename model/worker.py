@@ -10,6 +10,7 @@ model, which is not thread-safe, and takes all replies a step further at a time
 import argparse
 import base64
 import json
+import logging
 import os
 import queue
 import sys
@@ -21,11 +22,11 @@ from typing import Any, TextIO
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import embeddings, prompts, resident
+from model import embeddings, prompts, resident, speed
 from model.drawing import Spelling
 from model.inference import BUSY, QUEUE, Sampling
 from model.prompts import Prompt, Turn
-from model.scheduler import Drawn, Job, Scheduler
+from model.scheduler import PLACES, Drawn, Job, Scheduler
 
 BEAT_SECONDS = 1.0
 _NO_CONTEXT = 16  # tokens: the scheduler has a context of its own
@@ -34,9 +35,10 @@ _NO_CONTEXT = 16  # tokens: the scheduler has a context of its own
 def main() -> int:
     arguments = _arguments()
     answers = _claim_stdout()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         started = time.monotonic()
-        model = resident.load(arguments.model, _NO_CONTEXT, arguments.threads, arguments.gpu)
+        model = _load(arguments)
         embedder = _embedder(arguments.embedder_dir)
         worker = Worker(model, arguments.context_length, embedder, answers)
     except UserError as error:
@@ -45,6 +47,15 @@ def main() -> int:
     print(json.dumps({"ready": time.monotonic() - started}), file=answers, flush=True)
     worker.run()
     return 0
+
+
+def _load(arguments: argparse.Namespace) -> Llama:
+    """The model, run as is best here; with a graphics card that is left to llama.cpp."""
+    path, folder = arguments.model, arguments.embedder_dir
+    way = speed.way(path, folder, arguments.threads) if folder and not arguments.gpu else None
+    model = resident.load(path, _NO_CONTEXT, arguments.threads, arguments.gpu, way)
+    speed.spare_memory(model, PLACES * arguments.context_length)
+    return model
 
 
 def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
