@@ -149,7 +149,7 @@ class Handler:
             messages.record_reply(
                 self._connection,
                 messages.Reply(
-                    sent.id, trigger.id, trigger.channel_id, self._engine.model.stem, seconds
+                    sent.id, trigger.id, trigger.channel_id, self._engine.name, seconds
                 ),
             )
         self._spoke_at[trigger.channel_id] = time.monotonic()

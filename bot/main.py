@@ -129,7 +129,7 @@ class PersonaBot(commands.Bot):
         self._settings, self._database = settings, connection
         self._answerer = Handler(connection, engine, recall, settings.application_id)
         self._stopping = False
-        self._model_name = engine.model.stem
+        self._model_name = engine.name
 
     async def setup_hook(self) -> None:
         await self.add_cog(Admin(self._settings, self._database, self._model_name))

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from bot import tether
 from bot.config import ROOT, UserError
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 STALL_SECONDS = 10.0  # without a word from a worker that has something to do
 QUEUE = 32  # replies that may wait
+LOOK_SECONDS = 30.0  # between two looks at the worker's memory
 BUSY = "busy: too many replies are waiting"
 _WORKER_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
@@ -61,20 +63,22 @@ class EngineError(Exception):
 class Engine:
     """The model in its worker process. Calls may overlap; the worker takes them in turn.
 
-    `embedder_dir` is the models folder that holds (or will hold) the embedder, for `embed`.
+    `embedder_dir` is the models folder that holds (or will hold) the embedder, for `embed`; without
+    a `model` the worker does nothing else.
     """
 
     def __init__(
         self,
-        model: Path,
+        model: Path | None,
         *,
         embedder_dir: Path | None = None,
         context_length: int = 2048,
         threads: int = 0,
         gpu_layers: int = 0,
     ) -> None:
-        self.model = model
-        self._arguments = ["--model", str(model), "--context-length", str(context_length)]
+        self.name = model.stem if model else "no model"
+        self._arguments = ["--model", str(model)] if model else []
+        self._arguments += ["--context-length", str(context_length)]
         self._arguments += ["--threads", str(threads), "--gpu-layers", str(gpu_layers)]
         self._arguments += ["--embedder-dir", str(embedder_dir)] if embedder_dir else []
         self._process: asyncio.subprocess.Process | None = None
@@ -83,9 +87,16 @@ class Engine:
         self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._heard_at = 0.0
+        self._most_bytes, self._patience = 0, 1.0
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the model, unless it is loaded. Raises `UserError` when the file is no good."""
+        await self._have_worker()
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+
+    async def _have_worker(self) -> None:
         async with self._starting:
             if self._process and self._process.returncode is None:
                 return
@@ -103,8 +114,9 @@ class Engine:
             ready = _message(await process.stdout.readline())
             if "ready" not in ready:
                 await process.wait()
-                raise UserError(ready.get("error") or f"The model {self.model} cannot be loaded.")
-            log.info("model loaded in %.1fs: %s", ready["ready"], self.model.name)
+                raise UserError(ready.get("error") or f"The model {self.name} cannot be loaded.")
+            log.info("model loaded in %.1fs: %s", ready["ready"], self.name)
+            self._most_bytes = ready["most_bytes"]
             self._process = process
             self._reader = asyncio.create_task(self._read(process))
 
@@ -141,7 +153,15 @@ class Engine:
         raise EngineError("the embedder gave no answer")
 
     async def close(self) -> None:
-        """End the worker; closing its stdin is enough, and works on every system."""
+        """End the worker."""
+        if self._watching:
+            self._watching.cancel()
+            self._watching = None
+        async with self._starting:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Close the worker's stdin, which is enough and works on every system."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -155,10 +175,26 @@ class Engine:
         if self._reader:
             await self._reader
 
+    async def _watch(self) -> None:
+        """Have a new worker in place of one that grew too large, at a moment when it is idle."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            process, taken = self._process, 0
+            if process and process.returncode is None and not self._answers:
+                with contextlib.suppress(psutil.Error):
+                    taken = psutil.Process(process.pid).memory_info().rss
+            if taken > self._patience * self._most_bytes:
+                self._patience *= 1.5  # should the estimate be wrong, this ends
+                log.warning("the worker has grown to %d MB; a new one follows it", taken / 1e6)
+                async with self._starting:
+                    await self._leave()
+                with contextlib.suppress(UserError):  # which the next call will tell
+                    await self._have_worker()
+
     async def _ask(
         self, call: str, request: dict[str, Any]
     ) -> AsyncGenerator[dict[str, Any], None]:
-        await self.start()
+        await self._have_worker()
         process, number = self._process, next(self._numbers)
         assert process
         answers = self._answers[number] = asyncio.Queue()

@@ -75,14 +75,19 @@ def measure(path: Path, threads: int = 0) -> Way:
 
 def spare_memory(model: Llama, tokens: int) -> None:
     """Have keys and values kept in eight bits, where those of so many tokens would crowd memory."""
-    handle = model.model
-    heads = llama_cpp.llama_model_n_head(handle)
-    width = llama_cpp.llama_model_n_embd(handle) // heads * llama_cpp.llama_model_n_head_kv(handle)
-    taken = 2 * 2 * llama_cpp.llama_model_n_layer(handle) * width * tokens
+    taken = kv_bytes(model, tokens)
     if taken > SHORT_OF_MEMORY * psutil.virtual_memory().available:
         log.info("keys and values in eight bits: %d MB are too many in sixteen", taken / 1e6)
         model.context_params.type_k = model.context_params.type_v = resident.KV_TYPES["q8_0"]
         model.context_params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+
+
+def kv_bytes(model: Llama, tokens: int) -> int:
+    """What the keys and values of so many tokens take in sixteen bits."""
+    handle = model.model
+    head = llama_cpp.llama_model_n_embd(handle) // llama_cpp.llama_model_n_head(handle)
+    width = head * llama_cpp.llama_model_n_head_kv(handle)
+    return int(2 * 2 * llama_cpp.llama_model_n_layer(handle) * width * tokens)
 
 
 def turn_seconds(model: Llama, threads: int) -> float:

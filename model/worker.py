@@ -1,10 +1,10 @@
 """The process that owns the GGUF: reads calls from stdin, writes answers to stdout, JSON lines.
 
-    python -m model.worker --model PATH [--embedder-dir DIR] [--context-length N] [--threads N]
+    python -m model.worker [--model PATH] [--embedder-dir DIR] [--context-length N] [--threads N]
 
-One thread reads stdin so that a cancel is seen in the middle of a reply; the main thread owns the
-model, which is not thread-safe, and takes all replies a step further at a time
-(`model/scheduler.py`). The process ends when stdin closes.
+Without a model it makes vectors only. One thread reads stdin so that a cancel is seen in the middle
+of a reply; the main thread owns the model, which is not thread-safe, and takes all replies a step
+further at a time (`model/scheduler.py`). The process ends when stdin closes.
 """
 
 import argparse
@@ -16,19 +16,22 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import embeddings, prompts, resident, speed
+from model import catalog, embeddings, prompts, resident, speed
 from model.drawing import Spelling
 from model.inference import BUSY, QUEUE, Sampling
+from model.kv_cache import SPILL_BYTES
 from model.prompts import Prompt, Turn
 from model.scheduler import PLACES, Drawn, Job, Scheduler
 
 BEAT_SECONDS = 1.0
+OVERHEAD_BYTES = 600_000_000  # Python, the libraries, the embedder, buffers of a decode
 _NO_CONTEXT = 16  # tokens: the scheduler has a context of its own
 
 
@@ -38,13 +41,15 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         started = time.monotonic()
-        model = _load(arguments)
+        model = _load(arguments) if arguments.model else None
         embedder = _embedder(arguments.embedder_dir)
         worker = Worker(model, arguments.context_length, embedder, answers)
+        most_bytes = _most_bytes(arguments.model, model, arguments.context_length)
     except UserError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return 78
-    print(json.dumps({"ready": time.monotonic() - started}), file=answers, flush=True)
+    facts = {"ready": time.monotonic() - started, "most_bytes": most_bytes}
+    print(json.dumps(facts), file=answers, flush=True)
     worker.run()
     return 0
 
@@ -56,6 +61,13 @@ def _load(arguments: argparse.Namespace) -> Llama:
     model = resident.load(path, _NO_CONTEXT, arguments.threads, arguments.gpu, way)
     speed.spare_memory(model, PLACES * arguments.context_length)
     return model
+
+
+def _most_bytes(path: Path, model: Llama | None, length: int) -> int:
+    """What this process takes at most, if nothing is wrong with it."""
+    files = filter(None, (path, catalog.base_of(path))) if model else ()
+    cached = speed.kv_bytes(model, PLACES * length) if model else 0
+    return sum(file.stat().st_size for file in files) + cached + SPILL_BYTES + OVERHEAD_BYTES
 
 
 def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
@@ -73,24 +85,23 @@ class Worker:
     """Answers calls, several replies at a time."""
 
     def __init__(
-        self, model: Llama, length: int, embedder: embeddings.Embedder | None, answers: TextIO
+        self, model: Llama | None, length: int, embedder: embeddings.Embedder | None, out: TextIO
     ) -> None:
-        self._model, self._length, self._embedder = model, length, embedder
-        self._answers = answers
-        self._encoder = resident.encoder(model)
+        self._embedder, self._out = embedder, out
         self._calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
-        self._spellings: dict[int, Spelling] = {}
-        self._scheduler = Scheduler(model, length, is_cancelled=self._cancelled.__contains__)
+        self._replies = Replies(model, length, self._cancelled, self._say) if model else None
         self._said_at = 0.0
 
     def run(self) -> None:
         """Answer calls until stdin closes."""
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
-            while not (self._scheduler.is_busy and self._calls.empty()):
+            while not (self._replies and self._replies.is_busy and self._calls.empty()):
                 self._take(self._calls.get())
-            self._step()
+            self._replies.step()
+            if time.monotonic() - self._said_at > BEAT_SECONDS:
+                self._say(0)  # a long prompt is no stall
 
     def _listen(self) -> None:
         for line in sys.stdin:
@@ -106,11 +117,11 @@ class Worker:
         try:
             if call["call"] == "embed":
                 self._say(number, vectors=self._embed(call["texts"]))
-                self._end(number)
-            elif number in self._cancelled:
-                self._end(number)
+                self._say(number, done=True)
+            elif self._replies is None:
+                raise ValueError("this worker was started without a model")
             else:
-                self._begin(call)
+                self._replies.begin(call)
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             self._say(number, error=f"{type(error).__name__}: {error}")
 
@@ -120,8 +131,33 @@ class Worker:
             raise ValueError("this worker was started without an embedder")
         return [base64.b64encode(vector.tobytes()).decode() for vector in self._embedder(texts)]
 
-    def _begin(self, call: dict[str, Any]) -> None:
+    def _say(self, number: int, **answer: Any) -> None:
+        self._said_at = time.monotonic()
+        print(json.dumps({"id": number, **answer}), file=self._out, flush=True)
+
+
+class Replies:
+    """Replies in progress, and what is read ahead; `say` sends an answer to a call."""
+
+    def __init__(
+        self, model: Llama, length: int, cancelled: set[int], say: Callable[..., None]
+    ) -> None:
+        self._model, self._length = model, length
+        self._cancelled, self._say = cancelled, say
+        self._encoder = resident.encoder(model)
+        self._spellings: dict[int, Spelling] = {}
+        self._scheduler = Scheduler(model, length, is_cancelled=cancelled.__contains__)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._scheduler.is_busy
+
+    def begin(self, call: dict[str, Any]) -> None:
+        """Take a call. Raises `ValueError` where it makes no sense."""
         number, is_reply = call["id"], call["call"] == "reply"
+        if number in self._cancelled:
+            self._end(number)
+            return
         if is_reply and self._scheduler.waiting >= QUEUE:
             self._say(number, error=BUSY)
             return
@@ -135,7 +171,8 @@ class Worker:
             self._spellings[number] = Spelling(lambda one: self._model.detokenize([one]), stop)
         self._scheduler.add(Job(number, call["channel"], ids, drawn_by, seed))
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Take every reply a step further, and send what came of it."""
         try:
             for drawn in self._scheduler.step():
                 self._show(drawn)
@@ -143,8 +180,6 @@ class Worker:
             for number in self._scheduler.give_up():
                 self._spellings.pop(number, None)
                 self._say(number, error=str(error))
-        if time.monotonic() - self._said_at > BEAT_SECONDS:
-            self._say(0)  # a long prompt is no stall
 
     def _show(self, drawn: Drawn) -> None:
         number = drawn.job.number
@@ -164,10 +199,6 @@ class Worker:
         self._spellings.pop(number, None)
         self._say(number, done=True, **facts)
 
-    def _say(self, number: int, **answer: Any) -> None:
-        self._said_at = time.monotonic()
-        print(json.dumps({"id": number, **answer}), file=self._answers, flush=True)
-
 
 def _prompt(fields: dict[str, Any]) -> Prompt:
     turns, recalled = ([Turn(**turn) for turn in fields[name]] for name in ("turns", "recalled"))
@@ -183,7 +214,7 @@ def _claim_stdout() -> TextIO:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--embedder-dir", type=Path)
     parser.add_argument("--context-length", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=0)
