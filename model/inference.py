@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 STALL_SECONDS = 10.0  # without a word from a worker that has something to do
 QUEUE = 32  # replies that may wait
 LOOK_SECONDS = 30.0  # between two looks at the worker's memory
+AGAIN_SECONDS, RARELY_SECONDS = 1.0, 60.0  # before a worker that died is replaced; doubled each time
+LOAD_SECONDS = 600.0  # a large model from a slow disk, and measured
 BUSY = "busy: too many replies are waiting"
 _WORKER_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
@@ -87,6 +89,7 @@ class Engine:
         self._answers: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._heard_at = 0.0
+        self._ended = asyncio.Event()
         self._most_bytes, self._patience = 0, 1.0
         self._watching: asyncio.Task[None] | None = None
 
@@ -110,14 +113,13 @@ class Engine:
                 creationflags=_WORKER_FLAGS,
             )
             tether.bind(process.pid)
-            assert process.stdout
-            ready = _message(await process.stdout.readline())
+            ready = await _first_word(process)
             if "ready" not in ready:
-                await process.wait()
                 raise UserError(ready.get("error") or f"The model {self.name} cannot be loaded.")
             log.info("model loaded in %.1fs: %s", ready["ready"], self.name)
             self._most_bytes = ready["most_bytes"]
             self._process = process
+            self._ended.clear()
             self._reader = asyncio.create_task(self._read(process))
 
     async def reply(
@@ -176,25 +178,41 @@ class Engine:
             await self._reader
 
     async def _watch(self) -> None:
-        """Have a new worker in place of one that grew too large, at a moment when it is idle."""
+        """Have a new worker in place of one that died, or that grew too large and is idle."""
+        pause = AGAIN_SECONDS
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            process, taken = self._process, 0
-            if process and process.returncode is None and not self._answers:
-                with contextlib.suppress(psutil.Error):
-                    taken = psutil.Process(process.pid).memory_info().rss
-            if taken > self._patience * self._most_bytes:
-                self._patience *= 1.5  # should the estimate be wrong, this ends
-                log.warning("the worker has grown to %d MB; a new one follows it", taken / 1e6)
-                async with self._starting:
-                    await self._leave()
-                with contextlib.suppress(UserError):  # which the next call will tell
-                    await self._have_worker()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), LOOK_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RARELY_SECONDS)
+            if not self._ended.is_set() and not await self._leave_if_too_large():
+                pause = AGAIN_SECONDS  # it lives
+                continue
+            try:
+                await self._have_worker()
+            except (UserError, OSError) as error:
+                log.error("no worker: %s", error)
+
+    async def _leave_if_too_large(self) -> bool:
+        process, taken = self._process, 0
+        if process and process.returncode is None and not self._answers:
+            with contextlib.suppress(psutil.Error):
+                taken = psutil.Process(process.pid).memory_info().rss
+        if taken <= self._patience * self._most_bytes:
+            return False
+        self._patience *= 1.5  # should the estimate be wrong, this ends
+        log.warning("the worker has grown to %d MB; a new one follows it", taken / 1e6)
+        async with self._starting:
+            await self._leave()
+        return True
 
     async def _ask(
         self, call: str, request: dict[str, Any]
     ) -> AsyncGenerator[dict[str, Any], None]:
-        await self._have_worker()
+        try:
+            await self._have_worker()
+        except (UserError, OSError) as error:
+            raise EngineError(str(error)) from None
         process, number = self._process, next(self._numbers)
         assert process
         answers = self._answers[number] = asyncio.Queue()
@@ -247,10 +265,27 @@ class Engine:
                 queue.put_nowait(answer)
         code = await process.wait()
         if is_wanted := self._process is process:
-            log.error("the model's worker ended, exit code %s; the next reply restarts it", code)
+            log.error("the model's worker ended, exit code %s; it restarts", code)
+            self._ended.set()
         what = f"the worker ended (exit code {code}); it restarts" if is_wanted else "stopped"
         for queue in self._answers.values():
             queue.put_nowait({"error": what})
+
+
+async def _first_word(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """What a worker says once it has loaded its model; one that says anything else is gone."""
+    assert process.stdout
+    word: dict[str, Any] = {}
+    try:
+        word = _message(await asyncio.wait_for(process.stdout.readline(), LOAD_SECONDS))
+    except asyncio.TimeoutError:
+        word = {"error": f"The model was not loaded within {LOAD_SECONDS:.0f} s."}
+    finally:
+        if "ready" not in word and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return word
 
 
 def _request(prompt: Prompt, sampling: Sampling, channel_id: int) -> dict[str, Any]:

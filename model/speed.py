@@ -46,6 +46,8 @@ def way(path: Path, folder: Path, threads: int = 0) -> Way:
         if found.kv in resident.KV_TYPES:
             return found
     started = time.monotonic()
+    plain = dataclasses.asdict(Way(threads))
+    _write(file, {**known, key: plain})  # should llama.cpp not survive what is tried
     best = measure(path, threads)
     log.info("measured %s in %.1fs: %s", path.name, time.monotonic() - started, best)
     _write(file, {**known, key: dataclasses.asdict(best)})

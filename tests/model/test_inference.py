@@ -70,6 +70,66 @@ async def test_a_dead_worker_is_an_error_and_then_replaced(small_model: Path) ->
         assert await say(engine)
 
 
+async def replaced(engine: Engine, worker: psutil.Process) -> psutil.Process:
+    """The worker that follows another one without being asked."""
+    await asyncio.to_thread(worker.wait, 20)
+    while not (found := [c for c in psutil.Process().children() if "model.worker" in c.cmdline()]):
+        await asyncio.sleep(0.05)
+    return found[0]
+
+
+async def test_a_dead_worker_is_back_before_anybody_asks(small_model: Path) -> None:
+    async with running(small_model) as engine:
+        worker = worker_of(engine)
+        worker.kill()
+        assert (await asyncio.wait_for(replaced(engine, worker), 20)).pid != worker.pid
+        assert await say(engine)
+
+
+async def test_a_worker_that_grew_too_large_is_replaced_when_idle(
+    small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "LOOK_SECONDS", 0.1)
+    async with running(small_model) as engine:
+        worker = worker_of(engine)
+        assert await say(engine, tokens=40)
+        assert worker_of(engine).pid == worker.pid
+        engine._most_bytes = 1
+        next_one = await asyncio.wait_for(replaced(engine, worker), 20)
+        assert await say(engine)
+        await asyncio.sleep(0.5)
+        assert worker_of(engine).pid == next_one.pid
+
+
+async def test_a_model_that_is_gone_when_the_worker_dies_is_no_crash(
+    small_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.symlink_to(small_model)
+    async with running(path) as engine:
+        worker = worker_of(engine)
+        path.unlink()
+        worker.kill()
+        await asyncio.to_thread(worker.wait, 20)
+        with pytest.raises(EngineError, match="There is no model at"):
+            await say(engine)
+        while "no worker: There is no model at" not in caplog.text:
+            await asyncio.sleep(0.05)
+        path.symlink_to(small_model)
+        assert await say(engine)
+
+
+async def test_a_worker_without_a_model_makes_vectors_only() -> None:
+    engine = Engine(None, embedder_dir=ROOT / "models")
+    try:
+        (vector,) = await engine.embed(["hi"])
+        assert vector.shape == (384,)
+        with pytest.raises(EngineError, match="without a model"):
+            await say(engine)
+    finally:
+        await engine.close()
+
+
 async def test_a_worker_that_goes_silent_is_replaced(
     small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

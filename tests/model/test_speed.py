@@ -64,3 +64,15 @@ def test_eight_bits_are_for_keys_that_would_crowd_memory(small_model: Path) -> N
     speed.spare_memory(model, 10**9)
     assert model.context_params.type_k == resident.KV_TYPES["q8_0"]
     assert speed.turn_seconds(model, 1) < float("inf")
+
+
+def test_what_llama_cpp_does_not_survive_is_tried_once(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(path: Path, threads: int) -> Way:
+        raise SystemExit(-6)
+
+    monkeypatch.setattr(speed, "measure", crash)
+    with pytest.raises(SystemExit):
+        speed.way(small_model, tmp_path)
+    assert speed.way(small_model, tmp_path) == Way()
