@@ -148,9 +148,7 @@ class Handler:
             messages.save(self._connection, [discord_api.to_message(sent, self._own_id)])
             messages.record_reply(
                 self._connection,
-                messages.Reply(
-                    sent.id, trigger.id, trigger.channel_id, self._engine.name, seconds
-                ),
+                messages.Reply(sent.id, trigger.id, trigger.channel_id, self._engine.name, seconds),
             )
         self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)

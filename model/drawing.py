@@ -1,7 +1,7 @@
 """How a token is drawn, and how tokens become text."""
 
 import codecs
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import llama_cpp
 from llama_cpp import Llama
@@ -39,13 +39,13 @@ def is_end(model: Llama, token: int) -> bool:
 
 
 class Spelling:
-    """Tokens into text, piece by piece, up to the text `stop`, which may take several tokens.
+    """Tokens into text, piece by piece, up to one of `stops`, which may take several tokens.
 
     `bytes_of` gives a token's bytes, which need not be whole characters.
     """
 
-    def __init__(self, bytes_of: Callable[[int], bytes], stop: str) -> None:
-        self._bytes_of, self._stop = bytes_of, stop
+    def __init__(self, bytes_of: Callable[[int], bytes], stops: Sequence[str]) -> None:
+        self._bytes_of, self._stops = bytes_of, stops
         self._decode = codecs.getincrementaldecoder("utf-8")("ignore").decode  # split characters
         self._held = ""
         self.is_over = False
@@ -53,16 +53,25 @@ class Spelling:
     def add(self, token: int) -> str:
         """What can be said after one token more."""
         text = self._held + self._decode(self._bytes_of(token))
-        said, found, _ = text.partition(self._stop)
-        if found:
+        said = until(text, self._stops)
+        if said != text:
             self._held, self.is_over = "", True
             return said
-        begun = next(n for n in range(len(self._stop) - 1, -1, -1) if said.endswith(self._stop[:n]))
-        ready = len(said) - begun
+        ready = len(said) - max(_begun(said, stop) for stop in self._stops)
         self._held = said[ready:]
         return said[:ready]
 
     def rest(self) -> str:
-        """What looked like the beginning of `stop` and was not."""
+        """What looked like the beginning of a stop and was not."""
         held, self._held = self._held, ""
         return held
+
+
+def until(text: str, stops: Sequence[str]) -> str:
+    """A text up to the first of `stops`."""
+    return text[: min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)]
+
+
+def _begun(text: str, stop: str) -> int:
+    """How many characters of `stop` a text ends with."""
+    return next(n for n in range(len(stop) - 1, -1, -1) if text.endswith(stop[:n]))

@@ -16,6 +16,7 @@ from storage.messages import Message
 SYSTEM = "You're a regular on this Discord server. Chat naturally."
 DISCORD_LIMIT = 2000
 LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
+FOR_OTHERS = ("\n\nUser:", "\n\nuser:")
 LONGEST_BURST = 4  # messages that one reply is sent as
 
 _MENTION = re.compile(r"<@!?(\d+)>")
@@ -39,6 +40,11 @@ class Template:
     to_user: str
     to_reply: str
     stop: str
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """What a reply is cut at: its end, or where the model goes on for somebody else."""
+        return self.stop, *FOR_OTHERS
 
     @property
     def is_chatml(self) -> bool:

@@ -16,7 +16,7 @@ from llama_cpp import Llama
 
 from bot import logs
 from bot.config import UserError
-from model import catalog, generation, prompts, resident
+from model import catalog, drawing, generation, prompts, resident
 from model.examples import Example
 from model.inference import Sampling
 from model.markov import Chain
@@ -76,7 +76,7 @@ def bot(
             meter = logs.meter("replies", len(rows))
             with kept.open("a", encoding="utf-8") as file:
                 for place, drawn in generation.replies(model, asked, sampling, seeds):
-                    text = prompts.clean(drawn.partition(encoder.template.stop)[0])
+                    text = prompts.clean(drawing.until(drawn, encoder.template.stops))
                     said[missing[place]] = text
                     file.write(json.dumps({"number": missing[place], "text": text}) + "\n")
                     file.flush()

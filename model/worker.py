@@ -167,8 +167,8 @@ class Replies:
         seed = sampling.seed if sampling.seed is not None else time.time_ns() % 2**32
         drawn_by = sampling if is_reply else None
         if is_reply:
-            stop = self._encoder.template.stop
-            self._spellings[number] = Spelling(lambda one: self._model.detokenize([one]), stop)
+            stops = self._encoder.template.stops
+            self._spellings[number] = Spelling(lambda one: self._model.detokenize([one]), stops)
         self._scheduler.add(Job(number, call["channel"], ids, drawn_by, seed))
 
     def step(self) -> None:

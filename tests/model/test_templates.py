@@ -176,11 +176,14 @@ def test_a_base_model_is_shown_plain_lines(
         (["so<|", "x|>"], "so<|x|>"),
         (["so<|"], "so<|"),
         (["<<|end|>"], "<"),
+        (["so\n", "\nUs", "er: and you?"], "so"),
+        (["so\n", "\nUsers", " say"], "so\n\nUsers say"),
+        (["<|\n\n", "user:<|end|>"], "<|"),
         ([], ""),
     ],
 )
 def test_a_stop_that_is_spelt_in_pieces_ends_the_reply(pieces: list[str], said: str) -> None:
-    spelling = Spelling(lambda token: pieces[token].encode(), "<|end|>")
+    spelling = Spelling(lambda token: pieces[token].encode(), ("<|end|>", *prompts.FOR_OTHERS))
     text = ""
     for token in range(len(pieces)):
         text += "" if spelling.is_over else spelling.add(token)
