@@ -3,6 +3,7 @@
 The speed, memory and load time are the real ones; what it writes is noise.
 """
 
+import argparse
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.config import ROOT
+from model import catalog
 
 SHAPES = ("qwen2.5-3b",)
 Blocks = npt.NDArray[np.uint8]  # a row each
@@ -22,6 +24,19 @@ _CHATML = (
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 _Q4, _Q6 = gguf.GGMLQuantizationType.Q4_K, gguf.GGMLQuantizationType.Q6_K
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Which model to measure with."""
+    parser.add_argument("--model", type=Path, help="a GGUF (default: the small one)")
+    parser.add_argument("--shape", choices=SHAPES, help="that size, with random weights")
+
+
+def chosen(options: argparse.Namespace) -> Path:
+    """The model that these options name."""
+    if options.shape:
+        return path(options.shape)
+    return Path(options.model or catalog.small_model(ROOT / "models"))
 
 
 def path(name: str) -> Path:

@@ -1,6 +1,6 @@
 """How long a member waits for the first word: with a cold cache, a warm one, and one read ahead.
 
-    python -m benchmarks reply [--model PATH] [--rounds N] [--history TOKENS]
+    python -m benchmarks reply [--model PATH | --shape NAME] [--rounds N] [--history TOKENS]
 
 A channel has so many tokens of history, somebody writes a message of a few words, and the engine's
 worker is asked for a reply. All times are of one run, best of the rounds; the counts do not depend
@@ -12,9 +12,12 @@ on the machine.
     interleaved_over_cold  six channels in turn, through four slots
     per_token_overhead     a token of a reply, over the bare loop of llama.cpp's calls, minus 1
     evaluated_over_new     tokens read for a follow-up, over those that are new
+    pipeline_ms_p50        from a message's arrival at the whole bot, in the sandbox, to the sending
+                           of its reply, without the time that the model takes
 """
 
 import argparse
+import asyncio
 import dataclasses
 import random
 import statistics
@@ -26,14 +29,15 @@ from typing import Any
 import llama_cpp
 from llama_cpp import Llama
 
-from bot.config import ROOT
-from model import catalog, context, drawing, resident
+from benchmarks import _bot, _shape
+from model import context, drawing, resident
 from model.inference import Sampling
 from model.scheduler import Job, Scheduler
 
 LENGTH = 2048
 NEW = 12  # tokens of a message
 SPOKEN = 48  # tokens of a reply
+MESSAGES = 20  # to the whole bot
 WORDS = tuple("lol the cat sat on that mat again and then it rained so we went home".split())  # noqa: SIM905
 
 
@@ -71,17 +75,20 @@ class Bench:
 
         `reads`: the message was read along before.
         """
-        added = self.words(NEW)
-        channel.told += added
+        job = self.asked(channel, spoken)
         if reads:
-            self._run(Job(0, channel.number, list(channel.told[:-1]), None))
-        sampling = Sampling(temperature=0.0, max_tokens=spoken, repeat_penalty=1.0)
-        job = Job(0, channel.number, list(channel.told), sampling)
+            self._run(Job(0, channel.number, job.prompt[:-1], None))
         first, each = self._run(job)
         channel.evaluated += job.evaluated
-        channel.new += len(added) + 1  # and the last token of the reply before
+        channel.new += NEW + 1  # and the last token of the reply before
         channel.told += job.said
         return first, each
+
+    def asked(self, channel: Channel, spoken: int) -> Job:
+        """Somebody writes a message of a few words that wants a reply."""
+        channel.told += self.words(NEW)
+        sampling = Sampling(temperature=0.0, max_tokens=spoken, repeat_penalty=1.0)
+        return Job(channel.number, channel.number, list(channel.told), sampling)
 
     def _run(self, job: Job) -> tuple[float, float]:
         started = time.perf_counter()
@@ -96,11 +103,11 @@ class Bench:
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="benchmarks reply")
-    parser.add_argument("--model", type=Path, help="a GGUF (default: the small one)")
+    _shape.add_options(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--history", type=int, default=600, help="tokens")
     options = parser.parse_args(arguments)
-    path = options.model or catalog.small_model(ROOT / "models")
+    path = _shape.chosen(options)
     model = resident.load(path, 16)
     bench = Bench(model)
     try:
@@ -110,6 +117,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
         bare = min(_bare(model, bench.words(32)) for _ in range(options.rounds))
     finally:
         bench.scheduler.close()
+        model.close()
+    pipeline = asyncio.run(_pipeline(path, MESSAGES))
     return {
         "model": path.name,
         "history_tokens": options.history,
@@ -121,6 +130,7 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
         "evaluated_over_new": round(evaluated, 3),
         "per_token_ms": round(1000 * each, 2),
         "per_token_overhead": round(each / bare - 1, 3),
+        **{name: pipeline[name] for name in ("pipeline_ms_p50", "pipeline_ms_p95")},
     }
 
 
@@ -160,3 +170,11 @@ def _bare(model: Llama, prompt: list[int]) -> float:
         seconds = time.perf_counter() - started
     chain.close()
     return seconds / SPOKEN
+
+
+async def _pipeline(path: Path, count: int) -> dict[str, Any]:
+    """What the whole bot's clocks show of so many mentions, one after another."""
+    async with _bot.talking(path) as talk:
+        for number in range(count):
+            await talk.answered([await talk.mention(talk.places[0], f"and what about {number}?")])
+    return talk.told

@@ -1,0 +1,261 @@
+"""The real bot in a process of its own, with a stopwatch, talked to through the sandbox.
+
+`talking` starts one. The child is this file as a module: `bot.main` with clocks around the model's
+calls and the event loop; the last line that it prints is what they showed, as JSON.
+"""
+
+import argparse
+import asyncio
+import collections
+import contextlib
+import contextvars
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import discord
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from bot import config, handlers, logs, main
+from bot.config import ROOT
+from model.inference import Engine, Sampling
+from model.prompts import Prompt
+from sandbox import community
+from sandbox.server import Sandbox
+from sandbox.world import Place, Post, World
+from storage import database, messages
+
+COMMUNITY = "gitter-casual"
+PATIENCE_SECONDS = 600.0
+LAG_SECONDS = 0.005
+_MEMBER = 2**60
+
+# the times within one message's handling: when it came in, and what the model took of it
+_current: contextvars.ContextVar[list[float]] = contextvars.ContextVar("current")
+
+
+class Talk:
+    """A running bot in a server of a few channels."""
+
+    def __init__(self, sandbox: Sandbox, process: asyncio.subprocess.Process) -> None:
+        self.sandbox, self._process = sandbox, process
+        self.places: list[Place] = list(sandbox.world.places.values())
+        self._log: collections.deque[str] = collections.deque(maxlen=1000)
+        self._reading = asyncio.create_task(self._read())
+        self.told: dict[str, Any] = {}
+
+    @property
+    def bot(self) -> psutil.Process:
+        """The bot's own process."""
+        return psutil.Process(self._process.pid)
+
+    @property
+    def worker(self) -> psutil.Process:
+        """The process that owns the model."""
+        return next(p for p in self.bot.children(True) if "model.worker" in p.cmdline())
+
+    async def logged(self, text: str) -> str:
+        """Wait for a line of the bot's log with this text."""
+        while True:
+            for line in self._log:
+                if text in line:
+                    return line
+            if self._reading.done():
+                raise RuntimeError("the bot ended:\n" + "\n".join(self._log))
+            await asyncio.sleep(0.01)
+
+    async def say(self, place: Place, text: str) -> Post:
+        return await self.sandbox.say(place.id, _MEMBER, text)
+
+    async def mention(self, place: Place, text: str) -> Post:
+        return await self.say(place, f"<@{self.sandbox.world.bot_id}> {text}")
+
+    async def answered(self, asked: Sequence[Post], seconds: float = PATIENCE_SECONDS) -> int:
+        """How many of the messages have an answer, once all have or the time is up."""
+        wanted, deadline = {post.id for post in asked}, time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = wanted & {post.reply_to for place in self.places for post in place.posts}
+            if len(found) == len(wanted):
+                break
+            await asyncio.sleep(0.02)
+        return len(found)
+
+    async def leave(self) -> None:
+        """Have the bot end, and read what its clocks showed."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._reading
+        with contextlib.suppress(ValueError):
+            self.told = json.loads(self._log[-1])
+
+    async def _read(self) -> None:
+        assert self._process.stdout
+        while line := await self._process.stdout.readline():
+            self._log.append(line.decode("utf-8", "replace").strip())
+
+
+@contextlib.asynccontextmanager
+async def talking(
+    model: Path, places: int = 1, known: int = 200, program: str = "benchmarks._bot"
+) -> AsyncIterator[Talk]:
+    """A bot in a server of so many channels, with as many messages to recall.
+
+    It never speaks unasked, and says a few tokens at a time.
+    """
+    world = World("Benchmark")
+    world.add_person(_MEMBER, "amber-fox")
+    for number in range(places):
+        world.add_place(f"channel-{number}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with Sandbox(world, has_rate_limits=False) as sandbox:
+            path = _write_env(folder, sandbox, MODEL_PATH=str(model))
+            _fill(folder / "database" / "bot.sqlite3", known)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", program, "--env", str(path), "--supervised"),
+                cwd=ROOT,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            talk = Talk(sandbox, process)
+            try:
+                await talk.logged("connected as")
+                await talk.logged("recall ready")
+                yield talk
+                await talk.leave()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+
+
+def _write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
+    values = {
+        "DISCORD_TOKEN": sandbox.world.token,
+        "DISCORD_API_BASE": sandbox.api,
+        "SERVER_ID": str(sandbox.world.guild_id),
+        "ADMIN_USERS": str(sandbox.world.owner_id),
+        "DATA_DIR": str(folder),
+        "MODELS_DIR": str(ROOT / "models"),
+        **changes,
+    }
+    path = folder / ".env"
+    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    return path
+
+
+def _fill(path: Path, count: int) -> None:
+    """The first messages of a community, for the bot to recall."""
+    lines = community.load(COMMUNITY).lines[:count]
+    with contextlib.closing(database.connect(path)) as connection:
+        database.change_setting(connection, "response_rate", 0)
+        database.change_setting(connection, "max_tokens", 10)
+        with database.transaction(connection):
+            messages.save(
+                connection,
+                (
+                    messages.Message(line.id, line.place_id, line.author_id, "fox", line.content)
+                    for line in lines
+                ),
+            )
+
+
+# --- the child ---
+
+
+class _Timed(Engine):
+    """The engine, and how long each message waits for it."""
+
+    async def reply(
+        self, prompt: Prompt, sampling: Sampling, channel_id: int
+    ) -> AsyncGenerator[str, None]:
+        with _clocked():
+            async with contextlib.aclosing(super().reply(prompt, sampling, channel_id)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        with _clocked():
+            return await super().embed(texts)
+
+
+@contextlib.contextmanager
+def _clocked() -> Any:
+    started = time.perf_counter()
+    yield
+    if times := _current.get(None):
+        times[1] += time.perf_counter() - started
+
+
+class _Watched(main.PersonaBot):
+    async def on_message(self, message: discord.Message) -> None:
+        _current.set([time.perf_counter(), 0.0])
+        await super().on_message(message)
+
+
+class Clocks:
+    """What is measured inside the bot: the loop's lag, and each reply without the model's part."""
+
+    def __init__(self) -> None:
+        self.lags: list[float] = []
+        self.pipeline: list[float] = []
+        self._send = handlers.Handler._send
+        clocks = self
+
+        async def send(self: Any, incoming: Any, text: str, is_reply: bool) -> Any:
+            if times := _current.get(None):
+                clocks.pipeline.append(time.perf_counter() - times[0] - times[1])
+            return await clocks._send(self, incoming, text, is_reply)
+
+        handlers.Handler._send = send  # type: ignore[method-assign]
+
+    async def watch(self) -> None:
+        """Note by how much a short sleep is too long, from the first reply on."""
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(LAG_SECONDS)
+            if self.pipeline:
+                self.lags.append(time.perf_counter() - started - LAG_SECONDS)
+
+    def figures(self) -> dict[str, Any]:
+        """Milliseconds."""
+        return {
+            "lag_p99_ms": _percentile(self.lags, 99),
+            "pipeline_ms_p50": _percentile(self.pipeline, 50),
+            "pipeline_ms_p95": _percentile(self.pipeline, 95),
+        }
+
+
+def _percentile(seconds: Sequence[float], percent: int) -> float | None:
+    if len(seconds) < 2:
+        return None
+    return round(1000 * statistics.quantiles(seconds, n=100)[percent - 1], 2)
+
+
+async def _run(env: Path) -> None:
+    clocks = Clocks()
+    main.Engine, main.PersonaBot = _Timed, _Watched  # type: ignore[attr-defined, misc]
+    settings = config.load(env)
+    with contextlib.closing(database.connect(settings.database_path)) as connection:
+        watching = asyncio.create_task(clocks.watch())
+        assert settings.model_path
+        await main.run(settings, connection, settings.model_path, is_supervised=True)
+        watching.cancel()
+    print(json.dumps(clocks.figures()), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--env", type=Path, required=True)
+    parser.add_argument("--supervised", action="store_true")
+    logs.setup("INFO")
+    asyncio.run(_run(parser.parse_args().env))
