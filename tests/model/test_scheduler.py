@@ -61,19 +61,22 @@ def all_logits(plain: Llama, tokens: list[int]) -> npt.NDArray[np.float32]:
     return np.array(plain.scores[: len(tokens)])
 
 
+@pytest.mark.parametrize(("name", "turns"), [("small_model", 12), ("tiny_model", 100)])
 def test_greedy_replies_are_the_plain_models(
-    model: Llama, engine: Scheduler, small_model: Path
+    name: str, turns: int, request: pytest.FixtureRequest
 ) -> None:
-    """With reuse, batching, and slots that are spilled and come back.
+    """With reuse, batching, and slots that are spilled and come back; three histories a turn.
 
     Where two tokens are as good as equal the plain model, too, decides by how its sums are split:
     each token drawn here is at most `CLOSE` from the best of the plain model's.
     """
-    dice = random.Random(1)
-    plain = Llama(str(small_model), n_ctx=LENGTH, logits_all=True, verbose=False)
+    path, dice = request.getfixturevalue(name), random.Random(1)
+    plain = Llama(str(path), n_ctx=LENGTH, logits_all=True, verbose=False)
+    model = resident.load(path, 16)
+    engine = Scheduler(model, LENGTH, places=2)
     told = {channel: ids(model, dice, 40) for channel in range(5)}
     count = exact = 0
-    for turn in range(12):
+    for turn in range(turns):
         jobs = []
         for channel in dice.sample(sorted(told), 3):
             told[channel] = [*told[channel], *ids(model, dice, dice.randrange(3, 12))][-200:]
@@ -87,6 +90,7 @@ def test_greedy_replies_are_the_plain_models(
                 exact += int(logits.argmax() == token)
                 count += 1
             told[job.channel_id] = [*job.prompt, *job.said]
+    engine.close()
     assert count > 100 and exact / count > 0.97
 
 
