@@ -87,6 +87,10 @@ class Talk:
             await asyncio.sleep(0.02)
         return len(found)
 
+    def errors(self) -> list[str]:
+        """The warnings and errors in the bot's log."""
+        return [line for line in self._log if " ERROR " in line or " WARNING " in line]
+
     async def leave(self) -> None:
         """Have the bot end, and read what its clocks showed."""
         assert self._process.stdin

@@ -165,11 +165,13 @@ class Scheduler:
         room = self._chunk + sum(bool(job.said) for job in self._jobs)
         for job in sorted(self._jobs, key=lambda job: (job.is_reading_ahead, job.unread)):
             if self._reading and job.is_reading_ahead:
-                break  # it must not slow down a reply
+                break  # it must not delay a reply
             count = min(job.unread, room - batch.n_tokens)
             if count <= 0:
                 continue
             is_last = count == job.unread
+            if not is_last and any(not other.said for other, _ in ready):
+                break  # nor a part of a prompt a first word
             self._put(job, count)
             if is_last:
                 batch.logits[batch.n_tokens - 1] = True

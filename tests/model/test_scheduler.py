@@ -136,14 +136,16 @@ def test_reading_ahead_gives_way(model: Llama, engine: Scheduler) -> None:
 
 def test_a_short_prompt_does_not_wait_for_a_long_one(model: Llama, engine: Scheduler) -> None:
     dice = random.Random(5)
-    engine.add(Job(1, 1, ids(model, dice, 400), GREEDY))
+    long = Job(1, 1, ids(model, dice, 400), GREEDY)
+    engine.add(long)
     list(engine.step())
+    assert long.slot
+    read = len(long.slot.tokens)
     engine.add(Job(2, 2, ids(model, dice, 10), GREEDY))
-    for _ in range(2):
-        drawn = list(engine.step())
-        if drawn:
-            break
-    assert drawn[0].job.number == 2
+    (drawn,) = engine.step()
+    assert drawn.job.number == 2 and len(long.slot.tokens) == read
+    list(engine.step())
+    assert len(long.slot.tokens) > read
     run(engine)
 
 
