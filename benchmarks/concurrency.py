@@ -44,7 +44,6 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     path = _shape.chosen(options)
     model = resident.load(path, 16)
     figures: dict[str, Any] = {"model": path.name}
-    return figures | asyncio.run(_mentions(path, options.mentions))
     bench = Bench(model)
     try:
         figures |= _bursts(bench, options.rounds)
