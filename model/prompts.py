@@ -18,10 +18,13 @@ DISCORD_LIMIT = 2000
 LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
 FOR_OTHERS = ("\n\nUser:", "\n\nuser:")
 LONGEST_BURST = 4  # messages that one reply is sent as
+BYTES_A_TOKEN, TOKENS_A_TURN = 3, 8  # about, and rather too many tokens than too few
 
 _MENTION = re.compile(r"<@!?(\d+)>")
 _EMOJI = re.compile(r"<a?(:\w+:)\d+>")
 _CONTROL = re.compile(r"<[|\uff5c][^<>|\uff5c\s]+[|\uff5c]>|<(?:start|end)_of_turn>|\[/?INST\]")
+# What a server might take for a control token of whatever model it runs: `<...>`, `[...]`.
+_TOKENLIKE = re.compile(r"<(?=[^<>\s]{1,100}>)|\[(?=/?\w{1,100}\])")
 _THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 
 
@@ -60,6 +63,9 @@ CHATML = Template(
     to_reply="<|im_end|>\n<|im_start|>assistant\n",
     stop="<|im_end|>",
 )
+
+
+ROLES = Template("system", "user", "assistant", "user", "", "")  # a chat API's: `api_messages`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +134,33 @@ def encode_example(
     if len(shortest) > room:
         return None
     return [*encode(build(turns), encoder, room), *answer], len(answer)
+
+
+def api_messages(prompt: Prompt, limit: int) -> list[dict[str, str]]:
+    """The prompt for a server that knows the chat format itself: roles alternate, a user begins.
+
+    Such a server makes control tokens of any text, so nothing that looks like one is left whole.
+    By an estimate it is `limit` tokens at most: shortened as by `encode`.
+    """
+    for first in range(len(prompt.turns)):
+        said = _said(dataclasses.replace(prompt, turns=prompt.turns[first:]))
+        if _estimate(said) <= limit:
+            return said
+    last = prompt.turns[-1]
+    room = limit - _estimate(_said(build([Turn(last.name, "")])))
+    end = last.text.encode()[-max(room, 1) * BYTES_A_TOKEN :].decode("utf-8", "ignore")
+    return _said(build([Turn(last.name, end)]))
+
+
+def api_stops(prompt: Prompt) -> list[str]:
+    """How others' lines begin, where a reply of `api_messages` has to end: the last four's."""
+    names = dict.fromkeys(turn.name for turn in reversed(prompt.turns) if turn.name)
+    return [f"\n{unlike_tokens(name)}:" for name in names][:4]
+
+
+def unlike_tokens(text: str) -> str:
+    """The text with a space inside of whatever looks like a control token."""
+    return _TOKENLIKE.sub(lambda match: f"{match[0]} ", text)
 
 
 def layout(prompt: Prompt, template: Template) -> list[Piece]:
@@ -253,6 +286,21 @@ def _to_user(before: str, template: Template) -> list[Piece]:
 
 def _role(turn: Turn) -> str:
     return "assistant" if turn.name is None else "user"
+
+
+def _said(prompt: Prompt) -> list[dict[str, str]]:
+    said: list[dict[str, str]] = []
+    for piece in layout(prompt, ROLES)[:-1]:
+        if piece.is_markup:
+            said.append({"role": piece.text, "content": ""})
+        else:
+            said[-1]["content"] += piece.text
+    # where the persona began, somebody must have spoken: servers refuse an empty text
+    return [{**one, "content": unlike_tokens(one["content"]) or "..."} for one in said]
+
+
+def _estimate(said: Sequence[Mapping[str, str]]) -> int:
+    return sum(len(one["content"].encode()) // BYTES_A_TOKEN + TOKENS_A_TURN for one in said)
 
 
 def _encode(pieces: Sequence[Piece], encoder: Encoder) -> list[int]:

@@ -1,6 +1,7 @@
 """The chat format: training and talking see the same tokens, and chat is never markup."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,57 @@ def test_a_growing_conversation_keeps_its_prefix(encoder: Encoder) -> None:
         if turns[length - 1].name is not None:
             shorter = prompts.encode(prompts.build(turns[:length]), encoder, 1000)
             assert longest[: len(shorter) - header] == shorter[:-header]
+
+
+def roles(said: list[dict[str, str]]) -> list[str]:
+    return [one["role"] for one in said]
+
+
+def test_an_api_is_told_who_speaks_in_roles_that_alternate() -> None:
+    turns = [Turn("amy", "hi"), Turn("bo", "yo"), Turn(None, "sup"), Turn("amy", "nm\nyou?")]
+    said = prompts.api_messages(prompts.build(turns, [Turn(None, "I like tea")]), 1000)
+    assert said == [
+        {"role": "system", "content": prompts.SYSTEM},
+        {"role": "user", "content": "amy: hi\nbo: yo"},
+        {"role": "assistant", "content": "sup"},
+        {"role": "user", "content": "Said here before:\nyou: I like tea\n\namy: nm\nyou?"},
+    ]
+    assert prompts.api_stops(prompts.build(turns)) == ["\namy:", "\nbo:"]
+
+
+def test_an_api_is_shown_a_user_first_and_last_and_no_empty_text() -> None:
+    dice = random.Random(4)
+    for _ in range(300):
+        turns = chat(dice, dice.randrange(1, 9))
+        said = prompts.api_messages(prompts.build(turns), dice.randrange(20, 400))
+        assert all(one["content"] for one in said)
+        assert roles(said) == ["system", *(["user", "assistant"] * len(said))[: len(said) - 1]]
+        assert said[-1]["role"] == "user"
+
+
+def test_an_api_is_shown_the_newest_that_fits(small: Encoder) -> None:
+    turns = [Turn("a", f"{n} " + "word " * 20) for n in range(50)]
+    for limit in (100, 200, 900):
+        said = prompts.api_messages(prompts.build(turns), limit)
+        text = "".join(one["content"] for one in said)
+        assert "49 word" in text and len(small.token_ids(text, False)) <= limit
+    long = prompts.api_messages(prompts.build([Turn("a", "\u00e9\U0001f389" * 900 + "?")]), 100)
+    assert long[-1]["content"].endswith("?")
+    assert len(long[-1]["content"].encode()) < 300
+
+
+@pytest.mark.parametrize("source", chat_templates.ALL.values(), ids=chat_templates.ALL)
+def test_no_familys_markup_survives_on_its_way_to_an_api(source: str) -> None:
+    template = templates.from_jinja(source, "<s>", "</s>")
+    tags = re.findall(r"<[^<>\s]+>|\[/?[A-Z_]+\]", "".join(vars(template).values()))
+    assert tags
+    said = prompts.api_messages(prompts.build([Turn(tags[0], "".join(tags))]), 1000)
+    assert not [tag for tag in tags if tag in said[-1]["content"]]
+
+
+def test_what_only_resembles_markup_stays() -> None:
+    for text in ("i <3 u", "a < b > c", "x[0]: [ok?] [a b]", "->", "<>", "[]"):
+        assert prompts.unlike_tokens(text).replace("[ 0]", "[0]") == text
 
 
 def test_discord_markup_is_readable() -> None:
