@@ -5,6 +5,7 @@ import binascii
 import contextlib
 import dataclasses
 import io
+import ipaddress
 import os
 import re
 import sys
@@ -21,6 +22,9 @@ RESTART_ME = 75
 DISCORD_API = "https://discord.com/api/v10"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _TOKEN = re.compile(r"[\w-]{18,}\.[\w-]{6,}\.[\w-]{27,}")
+_PLAIN_URL = re.compile(
+    r"https?://([\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\])(:(?P<port>[0-9]{1,5}))?(/[\w./-]*)?", re.ASCII
+)
 _PORTAL = "https://discord.com/developers/applications"
 
 
@@ -39,6 +43,9 @@ class Config:
     channel_ids: frozenset[int] = frozenset()
     model_path: Path | None = None  # wins over whatever is deployed
     base_model: Path | None = None  # until one is deployed
+    engine_url: str = ""  # of a server that replies in the model's place; ends in /v1
+    engine_model: str = ""
+    engine_key: str = dataclasses.field(default="", repr=False)
     context_length: int = 2048
     threads: int = 0
     gpu_layers: int = 0
@@ -82,6 +89,9 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
         channel_ids=_ids("CHANNELS", text["CHANNELS"], path),
         model_path=_path(text["MODEL_PATH"], path) if text["MODEL_PATH"] else None,
         base_model=_path(text["BASE_MODEL"], path) if text["BASE_MODEL"] else None,
+        engine_url=_engine_url(text["ENGINE_URL"], path),
+        engine_model=text["ENGINE_MODEL"],
+        engine_key=_engine_key(text["ENGINE_KEY"], path),
         context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], path),
         threads=_number("THREADS", text["THREADS"], path),
         gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], path),
@@ -112,6 +122,25 @@ def works(env_path: Path | None) -> bool:
     return True
 
 
+def is_here(url: str) -> bool:
+    """Whether an address is one of this machine's own."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_public(host: str) -> bool:
+    """Whether an IP address is out on the internet; of a name this cannot be said."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_global
+
+
 def data_dir(env_path: Path | None) -> Path:
     """Where the data lies, also for settings with which nothing can start yet."""
     with contextlib.suppress(UserError):
@@ -126,6 +155,9 @@ _NAMES = (
     "CHANNELS",
     "MODEL_PATH",
     "BASE_MODEL",
+    "ENGINE_URL",
+    "ENGINE_MODEL",
+    "ENGINE_KEY",
     "CONTEXT_LENGTH",
     "THREADS",
     "GPU_LAYERS",
@@ -253,11 +285,44 @@ def _api_base(text: str, path: Path) -> str:
     return text.rstrip("/")
 
 
+def _engine_url(text: str, path: Path) -> str:
+    """What members write goes there: in the open only within a house."""
+    if not text:
+        return ""
+    match = _PLAIN_URL.fullmatch(text)
+    if not match or int(match["port"] or 0) > 65_535:
+        raise UserError(
+            f"ENGINE_URL in {path} is not the address of a server, such as "
+            "http://127.0.0.1:8080/v1, with nothing after it (a key goes into ENGINE_KEY). "
+            "Leave it empty to have the model run on this computer."
+        )
+    parts = urlsplit(text)
+    if parts.scheme == "http" and is_public(host := parts.hostname or ""):
+        raise in_the_open(host)
+    return text.rstrip("/").removesuffix("/v1") + "/v1"
+
+
+def in_the_open(host: str) -> UserError:
+    """What to say of a server that could be reached over the internet, unencrypted."""
+    return UserError(
+        f"ENGINE_URL names {host}, which is out on the internet, without https: everybody on the "
+        "way could read what members write. Use https, or a server in your own network."
+    )
+
+
+def _engine_key(text: str, path: Path) -> str:
+    if not re.fullmatch(r"[!-~]*", text):
+        raise UserError(f"ENGINE_KEY in {path} is not a key: it holds a space or an odd character.")
+    return text
+
+
 _CHECKS: dict[str, Callable[[str, Path], object]] = {
     "DISCORD_TOKEN": _token,
     "SERVER_ID": _server,
     "ADMIN_USERS": _admins,
     "CHANNELS": lambda text, path: _ids("CHANNELS", text, path),
+    "ENGINE_URL": _engine_url,
+    "ENGINE_KEY": _engine_key,
     "LOG_LEVEL": _level,
     "DISCORD_API_BASE": _api_base,
 }

@@ -39,7 +39,7 @@ _ABANDONED_SECONDS = 3600.0
 _SMALL = 1_000_000  # bytes of anything but the database
 _SPARE = 50_000_000  # of disk space
 _NAME = re.compile(r"backup-[\d-]+\.zip")
-_SECRET = re.compile(r"(?m)^(\s*(?:export\s+)?DISCORD_TOKEN\s*=).*$")
+_SECRET = re.compile(r"(?m)^(\s*(?:export\s+)?(?:DISCORD_TOKEN|ENGINE_KEY)\s*=).*$")
 _GARBAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, ValueError, RuntimeError, KeyError)
 
 

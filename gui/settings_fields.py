@@ -97,6 +97,21 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
             "Always use this model",
             "A GGUF file that wins over whatever is deployed. Usually empty.",
         ),
+        Field(
+            "ENGINE_URL",
+            ENV,
+            TEXT,
+            "Ask a server instead",
+            "The address of llama-server, vLLM, Ollama or alike. What members write is sent there.",
+        ),
+        Field("ENGINE_MODEL", ENV, TEXT, "The server's model", "Empty: its first."),
+        Field(
+            "ENGINE_KEY",
+            ENV,
+            SECRET,
+            "The server's key",
+            "A password, kept like the token. Empty: it asks for none.",
+        ),
         Field("CONTEXT_LENGTH", ENV, CHOICE, "Context", choices=_CONTEXTS),
         Field(
             "GPU_LAYERS",

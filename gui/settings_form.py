@@ -20,7 +20,18 @@ from gui import env_file, preferences
 from gui.autostart import Autostart, command
 from gui.first_run import finish
 from gui.preferences import Preferences
-from gui.settings_fields import CHOICE, DATABASE, ENV, FIELDS, LAUNCHER, NO, SWITCH, SYSTEM, YES
+from gui.settings_fields import (
+    CHOICE,
+    DATABASE,
+    ENV,
+    FIELDS,
+    LAUNCHER,
+    NO,
+    SECRET,
+    SWITCH,
+    SYSTEM,
+    YES,
+)
 from storage import database
 
 MASK = "\u2022" * 12
@@ -160,7 +171,7 @@ def main() -> int:
 
 
 def _masked(name: str, text: str) -> str:
-    return MASK if name == "DISCORD_TOKEN" and text else text
+    return MASK if FIELDS[name].kind == SECRET and text else text
 
 
 def _split(pair: str) -> tuple[str, str]:
@@ -176,7 +187,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--list", action="store_true", help="show all settings, the token masked")
+    what.add_argument("--list", action="store_true", help="show all settings, secrets masked")
     what.add_argument("--get", metavar="NAME", help="show one")
     what.add_argument("--set", metavar="NAME=VALUE", action="append", help="change one")
     return parser.parse_args()

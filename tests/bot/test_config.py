@@ -62,6 +62,16 @@ def test_the_token_does_not_show_in_a_repr(tmp_path: Path) -> None:
         ({"CONTEXT_LENGTH": "lots"}, "CONTEXT_LENGTH"),
         ({"THREADS": "-2"}, "THREADS"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+        ({"ENGINE_URL": "127.0.0.1:8080"}, "ENGINE_URL"),
+        ({"ENGINE_URL": "ftp://127.0.0.1/v1"}, "ENGINE_URL"),
+        ({"ENGINE_URL": "http://me:secret@127.0.0.1/v1"}, "ENGINE_URL"),
+        ({"ENGINE_URL": "http://127.0.0.1/v1?key=secret"}, "ENGINE_URL"),
+        ({"ENGINE_URL": "http://127.0.0.1:99999/v1"}, "ENGINE_URL"),
+        ({"ENGINE_URL": "http://[::1/v1"}, "ENGINE_URL"),
+        ({"ENGINE_URL": "http://93.184.215.14/v1"}, "Use https"),
+        ({"ENGINE_URL": "http://[::ffff:93.184.215.14]/v1"}, "Use https"),
+        ({"ENGINE_KEY": "two words"}, "ENGINE_KEY"),
+        ({"ENGINE_KEY": "sk-\u00e9"}, "ENGINE_KEY"),
         ({"DISCORD_API_BASE": "https://evil.example/api/v10"}, "DISCORD_API_BASE"),
         ({"DISCORD_API_BASE": "http://127.0.0.1@evil.example/"}, "DISCORD_API_BASE"),
     ],
@@ -71,6 +81,37 @@ def test_a_wrong_value_is_named_in_a_sentence(
 ) -> None:
     with pytest.raises(UserError, match=named):
         config.load(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost:8080/v1/", True),
+        ("http://[::1]:8080", True),
+        ("http://192.168.1.20:8080", False),
+        ("http://127.evil.example:8080", False),
+        ("http://gpu-box:8000/v1", False),
+        ("https://api.example.com/v1", False),
+    ],
+)
+def test_a_server_is_named_with_or_without_v1(tmp_path: Path, url: str, is_here: bool) -> None:
+    found = config.load(write(tmp_path, ENGINE_URL=url))
+    assert found.engine_url == url.rstrip("/").removesuffix("/v1") + "/v1"
+    assert config.is_here(found.engine_url) is is_here
+
+
+def test_secrets_are_not_in_what_is_printed_of_the_settings(tmp_path: Path) -> None:
+    found = config.load(write(tmp_path, ENGINE_KEY="sk-secret"))
+    assert found.engine_key == "sk-secret"
+    assert "sk-secret" not in repr(found) and found.token not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["ENGINE_URL", "ENGINE_KEY"])
+def test_an_error_repeats_no_secret_of_a_server(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError) as raised:
+        config.load(write(tmp_path, **{name: "http://me:pass word@host/"}))
+    assert "pass word" not in str(raised.value)
 
 
 def test_an_error_never_repeats_the_token(tmp_path: Path) -> None:

@@ -28,7 +28,12 @@ IDS = [said.id for said in SAID]
 @pytest.fixture
 def home(tmp_path: Path) -> Config:
     path = tmp_path / ".env"
-    lines = {"DISCORD_TOKEN": TOKEN, "SERVER_ID": "11111", "ADMIN_USERS": "22222"}
+    lines = {
+        "DISCORD_TOKEN": TOKEN,
+        "ENGINE_KEY": "sk-secret",
+        "SERVER_ID": "11111",
+        "ADMIN_USERS": "22222",
+    }
     path.write_text("".join(f"{n}={v}\n" for n, v in lines.items()) + "DATA_DIR=data\n")
     settings = config.load(path)
     with open_database(settings) as connection:
@@ -67,6 +72,7 @@ def test_the_token_is_left_out_unless_asked_for(home: Config) -> None:
         with zipfile.ZipFile(path) as archive:
             text = archive.read(".env").decode()
         assert (TOKEN in text) is is_there and "SERVER_ID=11111" in text
+        assert ("sk-secret" in text) is is_there
         os.rename(path, path.with_name("backup-1.zip"))
 
 

@@ -198,6 +198,9 @@ def test_the_command_shows_and_sets(
 
     shown = run("--list")[1]
     assert TOKEN not in shown and "SERVER_ID" in shown
+    run("--set", "ENGINE_KEY=sk-secret", "--set", "ENGINE_URL=http://127.0.0.1:8080")
+    assert "sk-secret" not in run("--list")[1] + run("--get", "ENGINE_KEY")[1]
+    assert config.load(env).engine_key == "sk-secret"
     assert TOKEN not in run("--get", "DISCORD_TOKEN")[1]
     assert run("--set", "THREADS=2", "--set", "sounds=yes") == (
         0,
