@@ -16,7 +16,7 @@ from bot.recall import Recall
 from bot.window import Windows
 from data import conversations, discord_api, links
 from model import prompts
-from model.inference import Engine, EngineError, Sampling
+from model.inference import AnyEngine, EngineError, Sampling
 from model.prompts import Turn
 from storage import database, messages
 from storage.messages import Message
@@ -37,7 +37,7 @@ class Handler:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        engine: Engine,
+        engine: AnyEngine,
         recall: Recall,
         own_id: int,
         pause_seconds: float = PAUSE_SECONDS,

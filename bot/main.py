@@ -32,7 +32,8 @@ from bot.recall import Recall
 from bot.stopping import on_stop_request
 from data import discord_api
 from model import catalog
-from model.inference import Engine
+from model.inference import AnyEngine, Engine
+from model.remote_engine import RemoteEngine
 from storage import database, messages
 
 log = logging.getLogger("bot.main")
@@ -51,13 +52,33 @@ def main() -> int:
         settings = config.load(arguments.env)
         logs.setup(settings.log_level)
         with contextlib.closing(database.connect(settings.database_path)) as connection:
-            model = choose_model(settings, connection)
-            asyncio.run(run(settings, connection, model, arguments.supervised))
+            engine = choose_engine(settings, connection)
+            asyncio.run(run(settings, connection, engine, arguments.supervised))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def choose_engine(settings: Config, connection: sqlite3.Connection) -> AnyEngine:
+    """The server in ENGINE_URL, else a worker with the model to run."""
+    if settings.engine_url:
+        return RemoteEngine(
+            settings.engine_url,
+            model=settings.engine_model,
+            key=settings.engine_key,
+            embedder_dir=settings.models_dir,
+            context_length=settings.context_length,
+            threads=settings.threads,
+        )
+    return Engine(
+        choose_model(settings, connection),
+        embedder_dir=settings.models_dir,
+        context_length=settings.context_length,
+        threads=settings.threads,
+        gpu_layers=settings.gpu_layers,
+    )
 
 
 def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
@@ -70,22 +91,15 @@ def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
 
 
 async def run(
-    settings: Config, connection: sqlite3.Connection, model: Path, is_supervised: bool
+    settings: Config, connection: sqlite3.Connection, engine: AnyEngine, is_supervised: bool
 ) -> None:
     """Load the model, connect, and stay until asked to stop."""
     discord_api.use(settings.api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
-    engine = Engine(
-        model,
-        embedder_dir=settings.models_dir,
-        context_length=settings.context_length,
-        threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
-    )
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
     bot = PersonaBot(settings, connection, engine, recall)
     talking = asyncio.create_task(_talk(bot, engine, recall, settings))
-    beating = asyncio.create_task(_beat_forever(connection, model.stem))
+    beating = asyncio.create_task(_beat_forever(connection, engine))
     on_stop_request(lambda: bot.request_stop(talking), watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
@@ -98,7 +112,7 @@ async def run(
         raise bot.failure
 
 
-async def _talk(bot: "PersonaBot", engine: Engine, recall: Recall, settings: Config) -> None:
+async def _talk(bot: "PersonaBot", engine: AnyEngine, recall: Recall, settings: Config) -> None:
     await engine.start()
     indexing = asyncio.create_task(recall.index_forever())
     try:
@@ -111,7 +125,7 @@ class PersonaBot(commands.Bot):
     """discord.py's events, handed to the handler and the admin commands."""
 
     def __init__(
-        self, settings: Config, connection: sqlite3.Connection, engine: Engine, recall: Recall
+        self, settings: Config, connection: sqlite3.Connection, engine: AnyEngine, recall: Recall
     ) -> None:
         intents = discord.Intents(
             guilds=True, guild_messages=True, guild_reactions=True, message_content=True
@@ -219,13 +233,13 @@ async def _log_in(bot: PersonaBot, settings: Config) -> None:
             await asyncio.sleep(wait)
 
 
-async def _beat_forever(connection: sqlite3.Connection, model: str) -> None:
+async def _beat_forever(connection: sqlite3.Connection, engine: AnyEngine) -> None:
     """Write a sign of life that stops when the event loop does; then say where it is stuck."""
     started = time.time()
     while True:
         # written by a thread that needs no Python: functions and line numbers, no values
         faulthandler.dump_traceback_later(HUNG_SECONDS)
-        beat = database.Heartbeat(os.getpid(), started, time.time(), _memory_mb(), model)
+        beat = database.Heartbeat(os.getpid(), started, time.time(), _memory_mb(), engine.name)
         try:
             database.beat(connection, "bot", beat)
         except sqlite3.Error as error:

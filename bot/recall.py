@@ -12,7 +12,7 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from data import privacy
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from model.inference import Engine, EngineError
+from model.inference import AnyEngine, EngineError
 from storage import database, messages, vectordb
 from storage.messages import Message
 
@@ -29,7 +29,7 @@ Ts = TypeVarTuple("Ts")
 class Recall:
     """Owns LanceDB on a thread of its own, so that the event loop never waits for a disk."""
 
-    def __init__(self, engine: Engine, database_path: Path, embeddings_dir: Path) -> None:
+    def __init__(self, engine: AnyEngine, database_path: Path, embeddings_dir: Path) -> None:
         self._engine = engine
         self._places = database_path, embeddings_dir
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "recall")

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,29 @@ class EngineError(Exception):
     """A reply could not be made; the engine recovers by itself."""
 
 
+class AnyEngine(Protocol):
+    """What the bot asks of a model, be it here (`Engine`) or on a server (`RemoteEngine`)."""
+
+    name: str
+
+    async def start(self) -> None:
+        """Be ready to reply. Raises `UserError` when a person must put something right."""
+
+    def reply(
+        self, prompt: Prompt, sampling: Sampling, channel_id: int
+    ) -> AsyncGenerator[str, None]:
+        """Yield a reply piece by piece; leaving early ends it. Raises `EngineError`."""
+
+    async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
+        """Have a prompt read ahead. Raises `EngineError`."""
+
+    async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """Unit vectors of the texts, one each. Raises `EngineError`."""
+
+    async def close(self) -> None:
+        """End what was started."""
+
+
 class Engine:
     """The model in its worker process. Calls may overlap; the worker takes them in turn.
 
@@ -78,7 +101,7 @@ class Engine:
         threads: int = 0,
         gpu_layers: int = 0,
     ) -> None:
-        self.name = model.stem if model else "no model"
+        self.name = model.stem if model else "vectors only"
         self._arguments = ["--model", str(model)] if model else []
         self._arguments += ["--context-length", str(context_length)]
         self._arguments += ["--threads", str(threads), "--gpu-layers", str(gpu_layers)]

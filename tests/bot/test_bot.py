@@ -55,8 +55,8 @@ async def start(env: Path) -> Bot:
 
 
 @contextlib.asynccontextmanager
-async def talking(tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[Bot]:
-    bot = await start(write_env(tmp_path, sandbox))
+async def talking(tmp_path: Path, sandbox: Sandbox, **settings: str) -> AsyncIterator[Bot]:
+    bot = await start(write_env(tmp_path, sandbox, **settings))
     try:
         await bot.logged("connected as")
         yield bot
