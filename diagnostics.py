@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from bot import config
 from bot.config import ROOT, Config, UserError
@@ -100,6 +101,7 @@ def mask(settings: Config | None) -> Mask:
     salt = secrets.token_bytes(16)
     known = _names(settings)
     home = str(Path.home())
+    elsewhere = [*filter(None, (settings.engine_key, _far_host(settings)))] if settings else []
     ours = {settings.server_id, *settings.admin_ids, *settings.channel_ids} if settings else set()
     ids = re.compile("|".join([_ID, *(rf"(?<!\d){one}(?!\d)" for one in ours if one)]))
 
@@ -108,12 +110,20 @@ def mask(settings: Config | None) -> Mask:
 
     def hide(text: str) -> str:
         text = _TOKEN.sub("(token)", text).replace(home, "~")
+        for private in elsewhere:
+            text = text.replace(private, "(server)")
         folded = text.casefold()
         if met := [re.escape(name) for name in known if name.casefold() in folded]:
             text = re.sub(rf"(?<!\w)(?:{'|'.join(met)})(?!\w)", "(name)", text, flags=re.I)
         return ids.sub(code, text)
 
     return hide
+
+
+def _far_host(settings: Config) -> str:
+    """The server in ENGINE_URL, unless it is this computer."""
+    url = settings.engine_url
+    return (urlsplit(url).hostname or "") if url and not config.is_here(url) else ""
 
 
 def _names(settings: Config | None) -> list[str]:
@@ -145,6 +155,8 @@ def _told(settings: Config) -> str:
         "server": settings.server_id or "",
         "admins": " ".join(map(str, settings.admin_ids)),
         "channels": " ".join(map(str, settings.channel_ids)) or "all",
+        "engine": _engine(settings),
+        "engine key": "there is one" if settings.engine_key else "",
         "context length": settings.context_length,
         "threads": settings.threads,
         "gpu layers": settings.gpu_layers,
@@ -153,6 +165,12 @@ def _told(settings: Config) -> str:
         "base model": settings.base_model.name if settings.base_model else "",
     }
     return "\n".join(f"{name}: {value}" for name, value in values.items())
+
+
+def _engine(settings: Config) -> str:
+    if not settings.engine_url:
+        return "a worker"
+    return "a server elsewhere" if _far_host(settings) else "a server on this computer"
 
 
 def _launcher(data_dir: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ shown to somebody who helps: no token, no message, no name and no id.
 """
 
 import argparse
+import asyncio
 import contextlib
 import dataclasses
 import email.utils
@@ -21,12 +22,14 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bot import config
 from bot.config import Config, UserError
 from computer import BAD, OK, ON_THE_COMPUTER, WARN, Found
 from data import discord_setup
-from model import base_models, catalog
+from model import base_models, catalog, chat_server
+from model.inference import EngineError
 from storage import database, lock_file
 
 SKEW_SECONDS = 30.0
@@ -97,6 +100,8 @@ def _database(settings: Config) -> Found:
 
 
 def _model(settings: Config) -> Found:
+    if settings.engine_url:
+        return _sent_to(settings.engine_url)
     deployed = None
     if settings.database_path.exists():
         with contextlib.closing(database.connect(settings.database_path)) as connection:
@@ -116,6 +121,24 @@ def _model(settings: Config) -> Found:
             "then start again for the small model, or run scripts/5_deploy_bot.py for your own."
         )
     return OK, f"{text}, {'whole' if known else 'of which no sha256 is known'}."
+
+
+def _sent_to(url: str) -> Found:
+    host = urlsplit(url).hostname
+    if config.is_here(url):
+        return OK, f"None is needed: a server on this computer replies ({host})."
+    return WARN, f"{host} replies: what members write is sent there (ENGINE_URL in .env)."
+
+
+def _server(settings: Config) -> Found:
+    if not settings.engine_url:
+        return OK, "None is asked for replies."
+    key, wanted = settings.engine_key, settings.engine_model
+    try:
+        name = asyncio.run(chat_server.find_model(settings.engine_url, key, wanted))
+    except EngineError as error:
+        return BAD, f"{settings.engine_url}: {error}. Start it, or correct ENGINE_URL in .env."
+    return OK, f"It has the model {name}."
 
 
 def _known_sha256(path: Path) -> str | None:
@@ -196,12 +219,13 @@ IN_THE_SETTINGS: dict[str, Callable[[Config], Found]] = {
     "Data folder": _folder,
     "Database": _database,
     "Model": _model,
+    "Server": _server,
     "Running": _running,
     "Backups": _backups,
     "Discord": _discord,
     "Clock": _clock,
 }
-ONLINE = ("Discord", "Clock")
+ONLINE = ("Server", "Discord", "Clock")
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -233,7 +257,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--env", type=Path, help="the settings file (default: .env)")
-    parser.add_argument("--offline", action="store_true", help="ask Discord nothing")
+    parser.add_argument("--offline", action="store_true", help="ask neither Discord nor a server")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--diagnostics", type=Path, metavar="FILE", help="write a zip to send")
     return parser.parse_args(given)

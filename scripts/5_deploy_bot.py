@@ -237,6 +237,11 @@ def _warn_of_model_path(settings: Config) -> None:
             f"Note: MODEL_PATH in {settings.env_path} names another model, and it wins. "
             "Remove that line to run the deployed one."
         )
+    elif settings.engine_url:
+        print(
+            f"Note: ENGINE_URL in {settings.env_path} names a server, and its model replies. "
+            "Empty that line to run the deployed one."
+        )
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """The doctor names what is wrong and the way out; what it writes to send away names nobody."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -23,6 +24,7 @@ from storage.database import Heartbeat
 from storage.messages import Message
 from tests.gui.test_live import facts
 from tests.loopback import running, small_world
+from tests.model import chat_servers
 from tests.settings import write_env
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.abcdefghijklmnopqrstuvwxyz0"
@@ -215,6 +217,20 @@ def test_the_zip_to_send_names_nobody(env: Path) -> None:
     assert launcher["scale"] == 150 and launcher["bot_starts_within_a_day"] == 2
 
 
+def test_the_zip_names_neither_a_server_nor_its_key(env: Path) -> None:
+    lines = ("ENGINE_URL=https://gpu.tea-house.example/v1", "ENGINE_KEY=sk-secret", "")
+    env.write_text("\n".join([env.read_text(), *lines]))
+    logs = config.load(env).data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    said = "what members write is sent to gpu.tea-house.example with sk-secret"
+    (logs / "bot.log").write_text(f"[2026-11-23 14:32:15] [WARNING] model.remote_engine: {said}\n")
+    parts = unpacked(env)
+    everything = "\n".join(parts.values())
+    assert "tea-house" not in everything and "sk-secret" not in everything
+    assert "is sent to (server)" in parts["log.txt"]
+    assert "engine: a server elsewhere\nengine key: there is one" in parts["settings.txt"]
+
+
 def test_the_log_in_the_zip_says_what_helps(env: Path) -> None:
     plant(env)
     log = unpacked(env)["log.txt"].splitlines()
@@ -265,6 +281,30 @@ def test_the_command_says_it_all(env: Path, capsys: pytest.CaptureFixture[str]) 
     target = env.parent / "nowhere" / "x.zip"
     assert doctor.main([*arguments, "--diagnostics", str(target)]) == 78
     assert "Cannot write" in capsys.readouterr().err
+
+
+def test_where_messages_go_is_told(env: Path) -> None:
+    before = env.read_text()
+    for url, state in (("http://127.0.0.1:9", computer.OK), ("http://10.0.0.7:9", computer.WARN)):
+        env.write_text(f"{before}\nENGINE_URL={url}\n")
+        assert states(env)["Model"] == state
+    assert "what members write is sent there" in text_of(env, "Model")
+
+
+def test_a_server_is_asked_for_its_model(env: Path) -> None:
+    async def look(url: str) -> tuple[str, str]:
+        env.write_text(f"{before}\nENGINE_URL={url}\nENGINE_MODEL=two\n")
+        return await asyncio.to_thread(doctor._server, config.load(env))
+
+    async def look_twice() -> tuple[tuple[str, str], tuple[str, str]]:
+        async with chat_servers.scripted() as server:
+            there = await look(server.url)
+        return there, await look(server.url)
+
+    before = env.read_text()
+    there, gone = asyncio.run(look_twice())
+    assert there == (computer.OK, "It has the model two.")
+    assert gone[0] == computer.BAD and "cannot be reached" in gone[1]
 
 
 def test_old_backups_are_told(env: Path) -> None:
