@@ -1,7 +1,7 @@
 """Start a loopback Discord filled with a sample community.
 
     python -m sandbox [--community NAME] [--port N] [--hold-out N [--channel NAME]]
-                      [--no-rate-limits] [--denied-intents NAME ...]
+                      [--no-rate-limits] [--denied-intents NAME ...] [--shards N]
 
 Prints one JSON line when it is ready (addresses, token, ids) and runs until stdin closes or Ctrl-C.
 """
@@ -29,6 +29,7 @@ def main() -> int:
             port=arguments.port,
             has_rate_limits=not arguments.no_rate_limits,
             denied_intents=tuple(arguments.denied_intents),
+            recommended_shards=arguments.shards,
         )
         asyncio.run(_serve(sandbox))
     except UserError as error:
@@ -89,6 +90,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--no-rate-limits", action="store_true", help="answer as fast as possible")
     parser.add_argument(
         "--denied-intents", nargs="*", default=[], choices=sorted(PRIVILEGED), help="refuse these"
+    )
+    parser.add_argument(
+        "--shards", type=int, default=1, help="connections to recommend, as for many servers"
     )
     return parser.parse_args()
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -14,16 +15,21 @@ from sandbox.world import World
 
 PRIVILEGED = {"presences": 1 << 8, "members": 1 << 1, "message_content": CONTENT}
 UNKNOWN_OP, DECODE_ERROR, NOT_AUTHENTICATED, AUTHENTICATION_FAILED = 4001, 4002, 4003, 4004
-ALREADY_AUTHENTICATED, RATE_LIMITED, INVALID_INTENTS, DISALLOWED_INTENTS = 4005, 4008, 4013, 4014
+ALREADY_AUTHENTICATED, RATE_LIMITED, INVALID_SHARD = 4005, 4008, 4010
+INVALID_INTENTS, DISALLOWED_INTENTS = 4013, 4014
 FRAMES = (120, 60.0)  # what a connection may send, and in how many seconds
+IDENTIFY_SECONDS = 5.0  # in which `CONCURRENCY` shards may log in
+CONCURRENCY = 1
 CHUNK = 1000  # members in one GUILD_MEMBERS_CHUNK
 
 
 class Gateway:
     """All sessions of the bot."""
 
-    def __init__(self, world: World, denied_intents: tuple[str, ...] = ()) -> None:
-        self._world = world
+    def __init__(
+        self, world: World, denied_intents: tuple[str, ...] = (), recommended_shards: int = 1
+    ) -> None:
+        self._world, self.recommended_shards = world, recommended_shards
         self._denied = sum(PRIVILEGED[name] for name in denied_intents)
         world.shows_content = not self._denied & CONTENT
         self.sessions: dict[str, Session] = {}
@@ -31,6 +37,7 @@ class Gateway:
         self.acknowledges = True
         self.may_resume = True
         self.identifies = self.resumes = 0
+        self.logins = Window(CONCURRENCY, IDENTIFY_SECONDS - 0.5)  # clocks are not that exact
 
     @property
     def sockets(self) -> list[Socket]:
@@ -43,9 +50,10 @@ class Gateway:
         self._world.shows_content = not self._denied & CONTENT
 
     async def dispatch(self, name: str, data: Json) -> None:
-        """Tell every session of an event."""
+        """Tell every session of an event; of one in a server, its shard's."""
         for session in list(self.sessions.values()):
-            await session.dispatch(name, data, self._world.bot_id)
+            if session.serves(int(data.get("guild_id") or 0)):
+                await session.dispatch(name, data, self._world.bot_id)
 
     async def reconnect(self) -> None:
         """Op 7: ask every client to connect again and resume."""
@@ -134,22 +142,31 @@ class Gateway:
         if intents & self._denied:
             await socket.close(DISALLOWED_INTENTS)
             return None
-        session = Session(intents)
+        shard = _shard(data.get("shard", [0, 1]))
+        if shard is None:
+            await socket.close(INVALID_SHARD)
+            return None
+        if "shard" in data and not self.logins.take(time.monotonic())[0]:
+            await socket.op(9, False)
+            return None
+        session = Session(intents, shard)
         session.socket = socket
         self.sessions[session.id] = session
-        world = self._world
+        world, is_told = self._world, session.serves(self._world.guild_id)
         ready = {
             "v": 10,
             "user": payloads.own_user(world),
-            "guilds": [{"id": str(world.guild_id), "unavailable": True}],
+            "guilds": [{"id": str(world.guild_id), "unavailable": True}] * is_told,
             "session_id": session.id,
             "session_type": "normal",
             "resume_gateway_url": self.url,
             "application": {"id": str(world.bot_id), "flags": payloads.flags(world)},
             "private_channels": [],
+            "shard": list(shard),
         }
         await session.dispatch("READY", ready, world.bot_id)
-        await session.dispatch("GUILD_CREATE", guilds.guild_create(world), world.bot_id)
+        if is_told:
+            await session.dispatch("GUILD_CREATE", guilds.guild_create(world), world.bot_id)
         return session
 
     async def _resume(self, socket: Socket, data: Json) -> Session | None:
@@ -194,6 +211,14 @@ class Gateway:
     async def shut(self) -> None:
         """Close everything, for good."""
         await asyncio.gather(*(socket.close(1001) for socket in self.sockets))
+
+
+def _shard(value: Any) -> tuple[int, int] | None:
+    """Which shard of how many; None where that makes no sense."""
+    if not isinstance(value, list) or [type(part) for part in value] != [int, int]:
+        return None
+    number, count = value
+    return (number, count) if 0 <= number < count else None
 
 
 def _payload(text: str) -> Json | None:

@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 from urllib.parse import unquote
 
 from sandbox import guilds, payloads
+from sandbox.gateway import CONCURRENCY
 from sandbox.payloads import Json
 from sandbox.rest import ApiError, Call, Rest, invalid, snowflake, unknown
 from sandbox.world import CATEGORY, FORUM, TEXT, Place, Post
@@ -63,10 +64,11 @@ async def open_direct(call: Call) -> Json:
 
 async def get_gateway(call: Call) -> Json:
     limits = {"total": 1000, "remaining": 1000 - call.rest.gateway.identifies}
-    limits |= {"reset_after": 86_400_000, "max_concurrency": 1}
+    limits |= {"reset_after": 86_400_000, "max_concurrency": CONCURRENCY}
     url = {"url": call.rest.gateway.url}
     is_bot = call.request.path.endswith("/bot")
-    return {**url, "shards": 1, "session_start_limit": limits} if is_bot else url
+    shards = call.rest.gateway.recommended_shards
+    return {**url, "shards": shards, "session_start_limit": limits} if is_bot else url
 
 
 async def get_guild(call: Call) -> Json:

@@ -28,10 +28,11 @@ class Sandbox:
         port: int = 0,
         has_rate_limits: bool = True,
         denied_intents: tuple[str, ...] = (),
+        recommended_shards: int = 1,
         limiter: RateLimiter | None = None,
     ) -> None:
         self.world, self.port = world, port
-        self.gateway = Gateway(world, denied_intents)
+        self.gateway = Gateway(world, denied_intents, recommended_shards)
         self.actions = Actions(world, self.gateway)
         self.limiter, self.faults = limiter or RateLimiter(has_rate_limits), Faults()
         self.rest = Rest(world, self.actions, self.gateway, self.limiter, self.faults)

@@ -28,9 +28,9 @@ BUFFER = 1000  # events kept for a RESUME
 class Session:
     """What Discord remembers of a connection, so that it can be resumed."""
 
-    def __init__(self, intents: int) -> None:
+    def __init__(self, intents: int, shard: tuple[int, int] = (0, 1)) -> None:
         self.id = secrets.token_hex(16)
-        self.intents = intents
+        self.intents, self.shard = intents, shard
         self.socket: Socket | None = None
         self._events: collections.deque[Json] = collections.deque(maxlen=BUFFER)
         self._newest = 0
@@ -46,6 +46,11 @@ class Session:
         self._events.append(event)
         if self.socket:
             await self.socket.send(event)
+
+    def serves(self, guild_id: int) -> bool:
+        """Whether it is told what happens in a server; 0 stands for direct messages."""
+        number, count = self.shard
+        return (guild_id >> 22) % count == number
 
     def remembers(self, after: int) -> bool:
         """Whether everything that came after that number is still kept."""

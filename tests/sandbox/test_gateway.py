@@ -121,9 +121,10 @@ class Line:
             pass
         return payload
 
-    async def identify(self, intents: int = 1 << 9 | 1 << 15) -> str:
+    async def identify(self, intents: int = 1 << 9 | 1 << 15, **more: object) -> str:
         """Log in; the session's id."""
-        await self.ws.send_json({"op": 2, "d": {"token": self._token, "intents": intents}})
+        data = {"token": self._token, "intents": intents, **more}
+        await self.ws.send_json({"op": 2, "d": data})
         return str((await self.until("READY"))["d"]["session_id"])
 
     async def resume(self, session_id: str, after: int) -> None:
@@ -173,6 +174,10 @@ async def line(sandbox: Sandbox) -> AsyncIterator[Line]:
         ('{"op": 2, "d": {"token": 5}}', 4004),
         ('{"op": 6, "d": {"token": "wrong", "session_id": {}, "seq": []}}', 4004),
         ('{"op": 2, "d": {"token": "TOKEN", "intents": "all"}}', 4013),
+        ('{"op": 2, "d": {"token": "TOKEN", "intents": 0, "shard": 1}}', 4010),
+        ('{"op": 2, "d": {"token": "TOKEN", "intents": 0, "shard": [1, 1]}}', 4010),
+        ('{"op": 2, "d": {"token": "TOKEN", "intents": 0, "shard": [0, 0]}}', 4010),
+        ('{"op": 2, "d": {"token": "TOKEN", "intents": 0, "shard": ["0", "1"]}}', 4010),
         ("x" * 70_000, 1009),
     ],
 )
