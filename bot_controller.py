@@ -1,5 +1,6 @@
 """The supervisor: keeps the bot's process running while it is wanted."""
 
+import contextlib
 import enum
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from bot.config import NEEDS_A_PERSON, RESTART_ME, ROOT, UserError
 from child_process import Child, Output
 from memory_watch import MemoryWatch, Verdict
-from start_budget import STARTS_A_DAY, StartBudget
+from start_budget import StartBudget
 from storage import database
 from storage.database import Heartbeat
 
@@ -45,6 +46,7 @@ class BotController:
         command: Sequence[str],
         *,
         read_heartbeat: Callable[[], Heartbeat | None],
+        count_logins: Callable[[], int] = lambda: 1,
         spawns_path: Path,
         memory: MemoryWatch | None = None,
         cwd: Path = ROOT,
@@ -56,7 +58,7 @@ class BotController:
         self.heartbeat: Heartbeat | None = None
         self.running_since: float | None = None
         self._command, self._cwd = command, cwd
-        self._read_heartbeat = read_heartbeat
+        self._read_heartbeat, self._count_logins = read_heartbeat, count_logins
         self._budget = StartBudget(spawns_path)
         self._memory = memory or MemoryWatch()
         self._is_wanted = self._is_restart = False
@@ -181,14 +183,15 @@ class BotController:
         self.output.say("WARNING", self.reason, now)
 
     def _spawn(self, now: float) -> None:
-        free_at = self._budget.free_at(now)
+        logins = self._count_logins()
+        free_at = self._budget.free_at(now, logins)
         if free_at > now:
             self._retry_at = free_at
-            self._enter(State.BACKOFF, _too_many(free_at))
+            self._enter(State.BACKOFF, _too_many(free_at, len(self._budget.starts(now))))
             return
         self.heartbeat = self._read_heartbeat()  # what is there now is not the new child's
         try:
-            self._budget.spend(now)
+            self._budget.spend(now, logins)
             self.child = Child(self._command, self.output, self._cwd)
         except OSError as error:
             reason = f"The bot cannot be started: {error}. Check that file and its folder."
@@ -236,6 +239,19 @@ def heartbeats(database_path: Path, process: str = "bot") -> Callable[[], Heartb
     return read
 
 
+def logins(database_path: Path) -> Callable[[], int]:
+    """A reader of how many logins the bot's last start was, one for each of its shards."""
+
+    def read() -> int:
+        with contextlib.suppress(sqlite3.Error, UserError, ValueError):
+            if database_path.exists():
+                with contextlib.closing(database.connect(database_path)) as connection:
+                    return int(database.recall(connection, "shards") or 1)
+        return 1
+
+    return read
+
+
 _ALIVE = (State.STARTING, State.RUNNING, State.STOPPING)
 
 
@@ -243,9 +259,9 @@ def _code(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def _too_many(retry_at: float) -> str:
+def _too_many(retry_at: float, starts: int) -> str:
     moment = datetime.fromtimestamp(retry_at).strftime("%a %H:%M")
     return (
-        f"The bot was started {STARTS_A_DAY} times within 24 hours. Discord takes the token away "
+        f"The bot was started {starts} times within 24 hours. Discord takes the token away "
         f"after too many logins, so the next start is on {moment}; see the log for what ends it."
     )

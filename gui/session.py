@@ -9,7 +9,7 @@ import memory_watch
 from bot import config
 from bot.config import ROOT
 from bot.logs import LogLine, Progress
-from bot_controller import BotController, heartbeats
+from bot_controller import BotController, heartbeats, logins
 
 Report = Callable[[LogLine | Progress], None]
 
@@ -57,6 +57,7 @@ def session(env_path: Path | None) -> Session:
         controller=BotController(
             [*command, "--env", str(env_path)] if env_path else command,
             read_heartbeat=heartbeats(settings.database_path),
+            count_logins=logins(settings.database_path),
             spawns_path=settings.data_dir / "spawns.json",
             memory=memory_watch.watch(settings),
         ),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from bot_controller import BotController, State, heartbeats
+from bot_controller import BotController, State, heartbeats, logins
 from memory_watch import MemoryWatch
 
 BOT = """
@@ -49,6 +49,7 @@ class Bench:
         made = BotController(
             [sys.executable, "-c", BOT + program, str(self.folder)],
             read_heartbeat=heartbeats(self.folder / "bot.sqlite3"),
+            count_logins=logins(self.folder / "bot.sqlite3"),
             spawns_path=self.spawns_path,
             memory=MemoryWatch(lambda: limit_mb),
         )

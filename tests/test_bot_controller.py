@@ -258,6 +258,16 @@ def test_the_daily_limit_of_starts_survives_a_new_controller(bench: Bench) -> No
     bench.until(second, lambda: second.state is State.RUNNING)
 
 
+def test_a_start_counts_the_logins_that_the_last_one_was(bench: Bench) -> None:
+    controller = bench.run("database.remember(connection, 'shards', '450'); serve()")
+    controller.restart()
+    bench.until(controller, lambda: bench.spawned == 2 and controller.state is State.RUNNING)
+    assert [count for _, count in json.loads(bench.spawns_path.read_text())] == [1, 450]
+    controller.restart()
+    bench.until(controller, lambda: controller.state is State.BACKOFF)  # a third is too many
+    assert "2 times within 24 hours" in controller.reason
+
+
 def test_starts_are_refused_when_they_cannot_be_counted(bench: Bench) -> None:
     bench.spawns_path.mkdir()
     controller = bench.controller("serve()")
