@@ -16,16 +16,19 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import discord
 import psutil
 from discord.ext import commands
 
-from bot import config, logs
+from bot import config, gateway, logs
 from bot.commands import Admin, sync
 from bot.config import Config, UserError
+from bot.gateway import RETRY_SECONDS
 from bot.handlers import NOBODY, Handler
 from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
@@ -41,7 +44,6 @@ log = logging.getLogger("bot.main")
 BEAT_SECONDS = 2.0
 HUNG_SECONDS = 15.0  # without a beat; the supervisor loses patience after 20
 FINISH_SECONDS = 2.0  # it gives us 3 to leave
-RETRY_SECONDS = (1, 2, 5, 10, 30)
 AUTHENTICATION_FAILED = 4004
 
 
@@ -97,10 +99,20 @@ async def run(
     discord_api.use(settings.api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
-    bot = PersonaBot(settings, connection, engine, recall)
-    talking = asyncio.create_task(_talk(bot, engine, recall, settings))
+    answerer = Handler(connection, engine, recall, settings.application_id)
+    leaving = Leaving(answerer)
+
+    def make_bot(shards: int) -> PersonaBot:
+        database.remember(connection, "shards", str(shards))  # the launcher counts the logins
+        if shards == 1:
+            return PersonaBot(settings, connection, answerer, leaving, engine.name)
+        return ShardedPersonaBot(
+            settings, connection, answerer, leaving, engine.name, shard_count=shards
+        )
+
+    talking = asyncio.create_task(_talk(engine, recall, settings, make_bot))
     beating = asyncio.create_task(_beat_forever(connection, engine))
-    on_stop_request(lambda: bot.request_stop(talking), watch_stdin=is_supervised)
+    on_stop_request(lambda: leaving.ask(talking), watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await talking
@@ -108,24 +120,54 @@ async def run(
         beating.cancel()
         await engine.close()
         recall.close()
+
+
+async def _talk(
+    engine: AnyEngine, recall: Recall, settings: Config, make_bot: Callable[[int], "PersonaBot"]
+) -> None:
+    await engine.start()
+    indexing = asyncio.create_task(recall.index_forever())
+    try:
+        bot = make_bot(await gateway.shards(settings))
+        await _stay_connected(bot, settings)
+    finally:
+        indexing.cancel()
     if bot.failure:
         raise bot.failure
 
 
-async def _talk(bot: "PersonaBot", engine: AnyEngine, recall: Recall, settings: Config) -> None:
-    await engine.start()
-    indexing = asyncio.create_task(recall.index_forever())
-    try:
-        await _stay_connected(bot, settings)
-    finally:
-        indexing.cancel()
+class Leaving:
+    """A request to stop, followed when the reply in progress is finished."""
+
+    def __init__(self, answerer: Handler) -> None:
+        self.is_asked = False
+        self._answerer = answerer
+
+    def ask(self, talking: asyncio.Task[None]) -> None:
+        """Let what is being written be finished, then end the task that keeps us connected."""
+        if not self.is_asked:
+            self.is_asked = True
+            self._task = asyncio.ensure_future(self._follow(talking))
+
+    async def _follow(self, talking: asyncio.Task[None]) -> None:
+        log.info("stopping")
+        deadline = time.monotonic() + FINISH_SECONDS
+        while self._answerer.in_flight and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        talking.cancel()
 
 
 class PersonaBot(commands.Bot):
     """discord.py's events, handed to the handler and the admin commands."""
 
     def __init__(
-        self, settings: Config, connection: sqlite3.Connection, engine: AnyEngine, recall: Recall
+        self,
+        settings: Config,
+        connection: sqlite3.Connection,
+        answerer: Handler,
+        leaving: Leaving,
+        model_name: str,
+        **how: Any,
     ) -> None:
         intents = discord.Intents(
             guilds=True, guild_messages=True, guild_reactions=True, message_content=True
@@ -138,12 +180,12 @@ class PersonaBot(commands.Bot):
             max_messages=None,
             member_cache_flags=discord.MemberCacheFlags.none(),
             chunk_guilds_at_startup=False,
+            **how,
         )
         self.failure: UserError | None = None
         self._settings, self._database = settings, connection
-        self._answerer = Handler(connection, engine, recall, settings.application_id)
-        self._stopping = False
-        self._model_name = engine.name
+        self._answerer, self._leaving = answerer, leaving
+        self._model_name = model_name
 
     async def setup_hook(self) -> None:
         await self.add_cog(Admin(self._settings, self._database, self._model_name))
@@ -158,7 +200,7 @@ class PersonaBot(commands.Bot):
         log.info("connected as %d to server %d", self.application_id, self._settings.server_id)
 
     async def on_message(self, message: discord.Message) -> None:
-        if self._stopping or message.author.bot or not self._is_ours(message):
+        if self._leaving.is_asked or message.author.bot or not self._is_ours(message):
             return
         is_admin = message.author.id in self._settings.admin_ids
         if is_admin and (context := await self.get_context(message)).command:
@@ -183,19 +225,6 @@ class PersonaBot(commands.Bot):
     async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
         messages.add_reaction(self._database, event.message_id, str(event.emoji), -1)
 
-    def request_stop(self, talking: asyncio.Task[None]) -> None:
-        """Finish the reply in progress, then end the task that keeps us connected."""
-        if not self._stopping:
-            self._stopping = True
-            self._leaving = asyncio.ensure_future(self._leave(talking))
-
-    async def _leave(self, talking: asyncio.Task[None]) -> None:
-        log.info("stopping")
-        deadline = time.monotonic() + FINISH_SECONDS
-        while self._answerer.in_flight and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        talking.cancel()
-
     def _is_ours(self, message: discord.Message) -> bool:
         """Whether the message was written in the server and one of the channels we serve."""
         if not message.guild or message.guild.id != self._settings.server_id:
@@ -203,6 +232,13 @@ class PersonaBot(commands.Bot):
         chosen = self._settings.channel_ids
         parent = getattr(message.channel, "parent_id", None)
         return not chosen or message.channel.id in chosen or parent in chosen
+
+
+class ShardedPersonaBot(PersonaBot, commands.AutoShardedBot):
+    """The same on several connections, each of which is told of its share of the servers.
+
+    Not for one: after an outage discord.py logs in anew here, and misses what was said meanwhile.
+    """
 
 
 async def _stay_connected(bot: PersonaBot, settings: Config) -> None:

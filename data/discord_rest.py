@@ -28,13 +28,22 @@ class Refused(UserError):
         self.status = status
 
 
+class Unreachable(UserError):
+    """No answer at all."""
+
+
 def ask(api_base: str, token: str, method: str, path: str, body: Any = None) -> Any:
-    """The JSON that Discord answers. Blocks; raises `UserError` for everything else.
+    """The JSON that Discord answers. Blocks; raises `UserError` for everything else."""
+    return asyncio.run(answer(api_base, token, method, path, body))
+
+
+async def answer(api_base: str, token: str, method: str, path: str, body: Any = None) -> Any:
+    """As `ask`, in a loop that runs already.
 
     The token is sent to `api_base` alone: redirects are not followed.
     """
     headers = {"Authorization": f"Bot {token}", "User-Agent": _AGENT}
-    status, content = _fetch(method, api_base + path, headers, body)
+    status, content = await _fetch(method, api_base + path, headers, body)
     if status == 429:
         raise Refused(status, _slow_down(content))
     if status >= 300:
@@ -50,7 +59,8 @@ def avatar(api_base: str, user_id: int, image: str, size: int = 64) -> bytes | N
     parts = urlsplit(api_base)
     cdn = _CDN if api_base == DISCORD_API else f"{parts.scheme}://{parts.netloc}/cdn"
     try:
-        status, content = _fetch("GET", f"{cdn}/avatars/{user_id}/{image}.png?size={size}", {})
+        url = f"{cdn}/avatars/{user_id}/{image}.png?size={size}"
+        status, content = asyncio.run(_fetch("GET", url, {}))
     except UserError:
         return None
     return content if status == 200 else None
@@ -64,11 +74,13 @@ def damaged() -> UserError:
     )
 
 
-def _fetch(method: str, url: str, headers: dict[str, str], body: Any = None) -> tuple[int, bytes]:
+async def _fetch(
+    method: str, url: str, headers: dict[str, str], body: Any = None
+) -> tuple[int, bytes]:
     try:
-        return asyncio.run(_send(method, url, headers, body))
+        return await _send(method, url, headers, body)
     except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-        raise UserError(
+        raise Unreachable(
             f"Discord cannot be reached ({type(error).__name__}). Check the network, look at "
             f"{_STATUS_PAGE}, and try again."
         ) from None

@@ -207,6 +207,9 @@ def test_a_damaged_answer_is_a_sentence_and_never_a_crash(
 def test_an_answer_that_is_no_json_is_called_damaged(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discord_rest, "_fetch", lambda *_: (200, b"<html>Log in to the hotel"))
+    async def fetch(*_: object) -> tuple[int, bytes]:
+        return 200, b"<html>Log in to the hotel"
+
+    monkeypatch.setattr(discord_rest, "_fetch", fetch)
     with pytest.raises(UserError, match="hotel"):
         ask(sandbox)
