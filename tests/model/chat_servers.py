@@ -92,7 +92,9 @@ async def scripted() -> AsyncIterator[Scripted]:
 
 def says(*pieces: str) -> Answer:
     """A reply, piece by piece, as servers stream it."""
-    events = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
+    events: list[dict[str, Any]] = [
+        {"choices": [{"delta": {"content": piece}}]} for piece in pieces
+    ]
     events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
     lines = [f"data: {json.dumps(event)}\r\n\r\n" for event in events]
     return streams(": a comment\r\n\r\n", *lines, "data: [DONE]\r\n\r\n")
@@ -118,7 +120,7 @@ def fails(status: int, body: Any = None, content_type: str = "application/json")
     """An error; the body is JSON unless it is a text."""
 
     async def answer(request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
-        text = body if isinstance(body, str) else json.dumps(body or {"error": {"message": "no"}})
+        text = body if isinstance(body, str) else json.dumps(body or {"error": "no"})
         headers = {"Location": "http://127.0.0.1:9/elsewhere"} if 300 <= status < 400 else None
         return web.Response(text=text, status=status, content_type=content_type, headers=headers)
 
