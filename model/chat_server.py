@@ -30,7 +30,6 @@ _CAUSES = {
     401: "the server refuses the key: put the right one into ENGINE_KEY",
     403: "the server refuses the key: put the right one into ENGINE_KEY",
     404: "the server has no such address or model: correct ENGINE_URL or ENGINE_MODEL",
-    413: "the prompt is too long for the server",
     429: "the server has too much to do (HTTP 429)",
 }
 _ELSEWHERE = "the server sends us elsewhere: put its real address into ENGINE_URL"
@@ -183,7 +182,7 @@ def _event(data: bytes) -> tuple[str, bool]:
 
 
 def _refused(status: int, body: bytes) -> Refused:
-    if status in (400, 413, 422, 500) and _TOO_LONG.search(body):
+    if status == 413 or (status in (400, 422, 500) and _TOO_LONG.search(body)):
         return Refused(status, _TOO_LONG_CAUSE, is_too_long=True)
     if status < 300:
         return Refused(status, _NO_API)

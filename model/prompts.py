@@ -18,7 +18,7 @@ DISCORD_LIMIT = 2000
 LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
 FOR_OTHERS = ("\n\nUser:", "\n\nuser:")
 LONGEST_BURST = 4  # messages that one reply is sent as
-BYTES_A_TOKEN, TOKENS_A_TURN = 3, 8  # about, and rather too many tokens than too few
+BYTES_A_TOKEN, TOKENS_A_TURN = 3, 8  # about; of Latin letters there are more to a token
 
 _MENTION = re.compile(r"<@!?(\d+)>")
 _EMOJI = re.compile(r"<a?(:\w+:)\d+>")

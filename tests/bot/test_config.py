@@ -70,6 +70,8 @@ def test_the_token_does_not_show_in_a_repr(tmp_path: Path) -> None:
         ({"ENGINE_URL": "http://[::1/v1"}, "ENGINE_URL"),
         ({"ENGINE_URL": "http://93.184.215.14/v1"}, "Use https"),
         ({"ENGINE_URL": "http://[::ffff:93.184.215.14]/v1"}, "Use https"),
+        ({"ENGINE_URL": "http://134744072/v1"}, "Use https"),
+        ({"ENGINE_URL": "http://010.8.8.8/v1"}, "Use https"),
         ({"ENGINE_KEY": "two words"}, "ENGINE_KEY"),
         ({"ENGINE_KEY": "sk-\u00e9"}, "ENGINE_KEY"),
         ({"DISCORD_API_BASE": "https://evil.example/api/v10"}, "DISCORD_API_BASE"),

@@ -22,7 +22,7 @@ from tests.model.chat_servers import CONTEXT, KEY, Answer, Scripted, fails, says
 
 PROMPT = prompts.build([Turn("amber", "hi"), Turn("bob", "what's your favourite food?")])
 LONG = prompts.build([Turn("a", f"message number {n} " * 20) for n in range(60)])
-SECONDS = 60.0
+MODEL, SECONDS = "folder/one.gguf", 60.0
 
 
 async def say(engine: RemoteEngine, prompt: Prompt = PROMPT, tokens: int = 12) -> str:
@@ -123,8 +123,10 @@ async def server() -> AsyncIterator[Scripted]:
 
 @pytest.fixture
 async def engine(server: Scripted) -> AsyncIterator[RemoteEngine]:
-    async with asking(server.url) as running:
-        yield running
+    """Not started, as it needs no vectors here: a worker takes a second or two."""
+    engine = RemoteEngine(server.url, model=MODEL, key=KEY, context_length=CONTEXT)
+    yield engine
+    await engine.close()
 
 
 async def test_every_parameter_of_a_reply_is_sent(engine: RemoteEngine, server: Scripted) -> None:
@@ -133,7 +135,7 @@ async def test_every_parameter_of_a_reply_is_sent(engine: RemoteEngine, server: 
     assert [one["role"] for one in asked.pop("messages")] == ["system", "user"]
     assert asked.pop("stop") == ["\nbob:", "\namber:"]
     assert asked == {
-        "model": "folder/one.gguf",
+        "model": MODEL,
         "stream": True,
         "max_tokens": 12,
         "temperature": 0.75,
@@ -168,6 +170,7 @@ TOO_LONG = {  # as they say it, from their own sources and issues
     "OpenAI, llama-cpp-python": (400, {"error": {"code": "context_length_exceeded"}}),
     "vLLM": (400, {"message": "This model's maximum context length is 512 tokens. However, ..."}),
     "llama-server": (400, {"error": {"type": "exceed_context_size_error", "n_ctx": 512}}),
+    "a proxy": (413, "<html>"),
     "llama-server before": (500, {"error": {"message": "Context size has been exceeded."}}),
 }
 
@@ -293,11 +296,14 @@ async def test_replies_that_overlap_are_all_answered(
 # ---- starting
 
 
-async def test_the_model_is_chosen_by_name(server: Scripted) -> None:
-    async with asking(server.url, model="two") as engine:
-        assert engine.name == "two"
+@pytest.mark.parametrize(("wanted", "name"), [("two", "two"), ("", "one")])
+async def test_the_model_is_chosen_by_name_or_the_first(
+    server: Scripted, wanted: str, name: str
+) -> None:
+    async with asking(server.url, model=wanted) as engine:
+        assert engine.name == name
         await say(engine)
-    assert server.asked[0]["model"] == "two"
+    assert server.asked[0]["model"] == (wanted or MODEL)
 
 
 @pytest.mark.parametrize(
