@@ -19,6 +19,8 @@ from pathlib import Path
 
 from bot import tether
 from bot.config import UserError, exit_with
+from model import gguf_header
+from model.gguf_header import Header
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +110,11 @@ def download(requirement: str, folder: Path, title: str, *options: str) -> Path:
     return archives[0]
 
 
-def check_gguf(path: Path) -> None:
-    """Raise `UserError`, saying what to do, unless `path` begins like a GGUF model file."""
+def check_gguf(path: Path) -> Header:
+    """What a GGUF model file says of itself.
+
+    Raises `UserError`, saying what to do, unless the file is whole and can be given to llama.cpp.
+    """
     cure = "Run scripts/3_train_model.py and scripts/5_deploy_bot.py, or set MODEL_PATH in .env."
     if not path.exists():
         raise UserError(f"There is no model at {path}. {cure}")
@@ -126,6 +131,13 @@ def check_gguf(path: Path) -> None:
         )
     if not head.startswith(b"GGUF"):
         raise UserError(f"{path} is not a GGUF model file. {cure}")
+    header = gguf_header.read(path)
+    if header.metadata.get("split.count", 1) not in (0, 1):  # llama.cpp takes the others unseen
+        raise UserError(
+            f"{path} is one of several parts. Merge them into one file with llama.cpp's "
+            "llama-gguf-split --merge."
+        )
+    return header
 
 
 def base_of(path: Path) -> Path | None:
@@ -160,9 +172,7 @@ def _check_hash(path: Path, file: PackagedFile) -> None:
 
 def parameters(path: Path) -> int:
     """How many numbers a GGUF model is made of."""
-    import gguf  # numpy: not for those who only look a model up
-
-    return sum(int(tensor.n_elements) for tensor in gguf.GGUFReader(path).tensors)
+    return sum(tensor.elements for tensor in check_gguf(path).tensors.values())
 
 
 def sha256(path: Path) -> str:

@@ -200,16 +200,19 @@ async def test_an_engine_without_embedder_says_so(small_model: Path) -> None:
         (b"<html>404</html>", "not a GGUF"),
         (b"", "not a GGUF"),
         (b"GGUF" + bytes(60), "damaged or incomplete"),
+        (b"GGUF\x03" + bytes(3) + b"\xff" * 16, "damaged or incomplete"),
+        (b"GGUF" + bytes(3) + b"\x03" + bytes(16), "big endian"),
         ("truncated", "damaged or incomplete"),
+        ("without its last byte", "does not end within the file"),
     ],
 )
 async def test_a_bad_model_file_is_a_sentence(
     tmp_path: Path, small_model: Path, content: bytes | str | None, named: str
 ) -> None:
     path = tmp_path / "model.gguf"
-    if content == "truncated":
-        path.write_bytes(small_model.read_bytes()[:5_000_000])
-    elif isinstance(content, bytes):
+    if isinstance(content, str):
+        path.write_bytes(small_model.read_bytes()[: 5_000_000 if content == "truncated" else -1])
+    elif content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match=named):
         await Engine(path).start()
