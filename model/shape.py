@@ -7,6 +7,7 @@ from typing import Any
 
 from bot.config import UserError
 from model import catalog
+from model.gguf_header import Array, Value
 
 _CONFIG = {
     "vocabulary": "vocab_size",
@@ -71,23 +72,14 @@ class Shape:
     @classmethod
     def of_gguf(cls, path: Path) -> "Shape":
         """From what a GGUF file says of itself. Raises `UserError` for any other file."""
-        import gguf  # numpy: not for those who only ask for a constant
-
-        catalog.check_gguf(path)
-        try:
-            reader = gguf.GGUFReader(path)
-            family = reader.fields["general.architecture"].contents()
-            sizes = {name: _size(reader, f"{family}.{key}") for name, key in _GGUF.items()}
-            heads = _size(reader, f"{family}.attention.head_count_kv")
-            width = _size(reader, f"{family}.attention.key_length")
-            tensors = {tensor.name: tensor.shape for tensor in reader.tensors}
-            sizes["vocabulary"] = int(tensors["token_embd.weight"][1])
-        except (OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError) as error:
-            raise UserError(
-                f"The model {path} is damaged: its shape cannot be read ({error}). "
-                "Download it again."
-            ) from None
-        return _filled(sizes, heads, width, "output.weight" not in tensors)
+        header = catalog.check_gguf(path)
+        told, family = header.metadata, header.text("general.architecture")
+        sizes = {name: _size(told.get(f"{family}.{key}")) for name, key in _GGUF.items()}
+        heads = _size(told.get(f"{family}.attention.head_count_kv"))
+        width = _size(told.get(f"{family}.attention.key_length"))
+        embedding = header.tensors.get("token_embd.weight")
+        sizes["vocabulary"] = embedding.shape[-1] if embedding and embedding.shape else None
+        return _filled(sizes, heads, width, "output.weight" not in header.tensors)
 
     @property
     def queries(self) -> int:
@@ -139,9 +131,6 @@ def _filled(sizes: dict[str, Any], kv_heads: Any, head_dim: Any, is_tied: bool) 
     return Shape(**sizes, kv_heads=kv_heads, head_dim=head_dim, is_tied=is_tied)
 
 
-def _size(reader: Any, name: str) -> Any:
+def _size(value: Value | None) -> Any:
     """A field's value, the largest where layers differ; None where there is none."""
-    if name not in reader.fields:
-        return None
-    value = reader.fields[name].contents()
-    return max(value) if isinstance(value, list) else value
+    return max(value.values, default=None) if isinstance(value, Array) else value
