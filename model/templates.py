@@ -1,20 +1,30 @@
 """A model's own chat template, read into the markup that stands around the texts.
 
+    python -m model.templates PATH [--accept] [--models-dir DIR]
+
 The template is a jinja program inside a downloaded file. It is run on a short conversation of
 unguessable texts, in a sandbox, and its result is cut at those texts: what is left is markup. The
 real chat never passes through jinja, so it can be neither trimmed nor mistaken for markup.
+
+As a command it shows a file's template, and what it is read as. `--accept` has the bot use one that
+has changed.
 """
 
+import argparse
+import dataclasses
 import datetime
 import re
 import secrets
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from bot.config import UserError
+from bot.config import ROOT, UserError, exit_with
+from model import pins
 from model.prompts import Template
 
 LONGEST_TEMPLATE = 100_000  # characters; the longest in use are around 20,000
@@ -132,3 +142,39 @@ def _unusable(reason: object) -> UserError:
         f"The model's chat template cannot be used: {reason}. Get the model's file again from "
         "where it is published, or choose another model."
     )
+
+
+def main() -> int:
+    """Show a model's template, and accept it if asked to."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("path", type=Path, help="a model's GGUF file")
+    parser.add_argument("--accept", action="store_true", help="have the bot use it as it is now")
+    parser.add_argument("--models-dir", type=Path, default=ROOT / "models")
+    arguments = parser.parse_args()
+    try:
+        name, source = pins.template(arguments.path)
+        if not source:
+            print(f"{name} has no chat template; the model is shown plain lines of NAME: text.")
+            return 0
+        print(f"{_visible(source)}\n\n{name}, SHA-256 {pins.digest(source)}")
+        print(f"It is {pins.compare(name, source, arguments.models_dir)}, and read as:")
+        for part, text in dataclasses.asdict(from_jinja(source, "<bos>", "<eos>")).items():
+            print(f"  {part.replace('_', ' '):14} {text!a}")
+        if arguments.accept:
+            pins.accept(name, source, arguments.models_dir)
+            print("It is accepted.")
+    except UserError as error:
+        return exit_with(error)
+    return 0
+
+
+def _visible(source: str) -> str:
+    """As a terminal may show it: nothing that steers it, nothing that hides."""
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in source)
+    return "".join(shown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from llama_cpp import Llama
 
 from bot.config import UserError
-from model import catalog, embeddings, prompts, resident, speed
+from model import catalog, embeddings, pins, prompts, resident, speed
 from model.drawing import Spelling
 from model.inference import BUSY, QUEUE, Sampling
 from model.kv_cache import SPILL_BYTES
@@ -57,6 +57,8 @@ def main() -> int:
 def _load(arguments: argparse.Namespace) -> Llama:
     """The model, run as is best here; with a graphics card that is left to llama.cpp."""
     path, folder = arguments.model, arguments.embedder_dir
+    if folder:
+        pins.check(path, folder)
     way = speed.way(path, folder, arguments.threads) if folder and not arguments.gpu else None
     model = resident.load(path, _NO_CONTEXT, arguments.threads, arguments.gpu, way)
     speed.spare_memory(model, PLACES * arguments.context_length)

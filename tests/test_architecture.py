@@ -141,9 +141,9 @@ def test_floor_stands_on_the_standard_library() -> None:
 @pytest.mark.parametrize(
     ("module", "strangers"),
     [
-        ("gui.app", ("discord", "llama_cpp", "torch", "lancedb")),
+        ("gui.app", ("discord", "jinja2", "llama_cpp", "torch", "lancedb")),
         ("doctor", ("llama_cpp", "tkinter", "discord", "lancedb")),  # what may not even load
-        ("bot.main", ("torch", "llama_cpp", "customtkinter", "tkinter")),
+        ("bot.main", ("torch", "jinja2", "llama_cpp", "customtkinter", "tkinter")),
         ("launcher", ("customtkinter", "discord", "dotenv", "psutil")),
     ],
 )
