@@ -20,12 +20,12 @@ import llama_cpp
 import psutil
 from llama_cpp import Llama
 
-from model import catalog, context, resident
+from model import catalog, context, estimate, resident
 from model.resident import Way
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = "measured.json"  # in the models folder
+REMEMBERED = estimate.REMEMBERED
 READ, WRITTEN = 32, 8  # tokens of a turn as it is measured: a message, and a few words in reply
 ROUNDS = 3
 WORTH = 0.95  # of the time, to leave what is simpler
@@ -40,9 +40,9 @@ def way(path: Path, folder: Path, threads: int = 0) -> Way:
     """
     catalog.check_gguf(path)
     file = folder / REMEMBERED
-    key, known = _key(path, threads), _read(file)
-    with contextlib.suppress(KeyError, TypeError):
-        found = Way(**known[key])
+    key, known = _key(path, threads), estimate.read(file)
+    with contextlib.suppress(AttributeError, KeyError, TypeError):
+        found = Way(**{name: value for name, value in known[key].items() if name != "pace"})
         if found.kv in resident.KV_TYPES:
             return found
     started = time.monotonic()
@@ -50,7 +50,7 @@ def way(path: Path, folder: Path, threads: int = 0) -> Way:
     _write(file, {**known, key: plain})  # should llama.cpp not survive what is tried
     best = measure(path, threads)
     log.info("measured %s in %.1fs: %s", path.name, time.monotonic() - started, best)
-    _write(file, {**known, key: dataclasses.asdict(best)})
+    _write(file, {**known, key: {**dataclasses.asdict(best), "pace": pace(path, best)}})
     return best
 
 
@@ -75,6 +75,14 @@ def measure(path: Path, threads: int = 0) -> Way:
     return best
 
 
+def pace(path: Path, way: Way) -> dict[str, Any]:
+    """How many tokens a second it reads and writes, run in that way, for `model/estimate.py`."""
+    with _loaded(path, way) as model:
+        read, written = turn(model, way.threads)
+    size = sum(file.stat().st_size for file in (path, catalog.base_of(path)) if file)
+    return estimate.entry(size, READ / read, WRITTEN / written)
+
+
 def spare_memory(model: Llama, tokens: int) -> None:
     """Have keys and values kept in eight bits, where those of so many tokens would crowd memory."""
     taken = kv_bytes(model, tokens)
@@ -94,6 +102,11 @@ def kv_bytes(model: Llama, tokens: int) -> int:
 
 def turn_seconds(model: Llama, threads: int) -> float:
     """How long a message takes to read and a few words to write; the best of some rounds."""
+    return sum(turn(model, threads))
+
+
+def turn(model: Llama, threads: int) -> tuple[float, float]:
+    """The same apart: the seconds to read, and those to write."""
     prompt = [(7 * number) % model.n_vocab() for number in range(READ)]
     times = []
     with context.context(model, READ + WRITTEN, 1, READ) as made, context.batch(READ) as batch:
@@ -103,12 +116,15 @@ def turn_seconds(model: Llama, threads: int) -> float:
             started = time.perf_counter()
             context.fill(batch, prompt, 0)
             failed = llama_cpp.llama_decode(made, batch)
+            llama_cpp.llama_synchronize(made)
+            half_way = time.perf_counter()
             for place in range(READ, READ + WRITTEN):
                 context.fill(batch, prompt[:1], place)
                 failed = failed or llama_cpp.llama_decode(made, batch)
             llama_cpp.llama_synchronize(made)
-            times.append(float("inf") if failed else time.perf_counter() - started)
-    return min(times)
+            over = time.perf_counter()
+            times.append((half_way - started, float("inf") if failed else over - half_way))
+    return min(times, key=sum)
 
 
 @contextlib.contextmanager
@@ -133,15 +149,6 @@ def _key(path: Path, threads: int) -> str:
     about = llama_cpp.llama_print_system_info() + f"{os.cpu_count()} {threads}".encode()
     machine = hashlib.sha256(about).hexdigest()[:12]
     return f"{path.name} {path.stat().st_size} {llama_cpp.__version__} {machine}"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """What was measured; nothing where the file is not there or damaged."""
-    try:
-        known = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
 
 
 def _write(file: Path, known: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ def test_a_damaged_memory_is_measured_anew(
     small_model: Path, tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed, "measure", lambda path, threads: Way(3))
+    monkeypatch.setattr(speed, "pace", lambda path, way: {})
     speed.way(small_model, tmp_path)
     file = tmp_path / speed.REMEMBERED
     (key,) = json.loads(file.read_text())
