@@ -86,7 +86,7 @@ BASE_MODELS = (
         licence="Apache-2.0",
         licence_page="https://www.apache.org/licenses/LICENSE-2.0",
         is_free_for_business=True,
-        remark="Many languages; the freest of 3B",
+        remark="Many languages; the freest 3B",
     ),
     BaseModel(
         key="gemma-3-1b",

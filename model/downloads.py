@@ -24,7 +24,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import aiohttp
 
 from bot.config import ROOT, UserError, exit_with
-from model import base_models, catalog
+from model import base_models, catalog, estimate
 from model.base_models import BaseModel
 from storage import lock_file
 
@@ -268,11 +268,14 @@ def main() -> int:
 
 
 def _list(models_dir: Path) -> None:
-    machine = base_models.this_machine(models_dir)
+    machine, speed = base_models.this_machine(models_dir), estimate.look(models_dir)
     for model in base_models.BASE_MODELS:
         fits = base_models.verdict(model, machine)
         size = f"{model.size_bytes / 1e9:4.1f} GB"
-        print(f"{model.key:18}{size}  {fits:8}{model.licence:22}{model.remark}")
+        reply = estimate.shown(speed.reply_seconds(model.file, model.size_bytes))
+        reply = "" if fits == base_models.TOO_BIG else reply
+        print(f"{model.key:18}{size}  {fits:8}{reply:12}{model.licence:22}{model.remark}")
+    print(f"The time is for a short reply in a conversation that the bot follows. {speed.basis}")
 
 
 class _Line:

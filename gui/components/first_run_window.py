@@ -22,7 +22,7 @@ from gui.first_run.state import STAGES, Download, Outcome, View
 _WIDTH, _EDGE = 860, 28
 _PICTURE = 44
 _WIDTHS = {  # of a step's columns
-    "model": (245, 78, 72, 64, 140, 200),
+    "model": (222, 72, 60, 56, 68, 134, 192),
     "channels": (400, 160, 200),
     "admin": (400, 300),
 }

@@ -194,6 +194,7 @@ class FirstRun:
         walk.is_poll = False
         while place + 1 < len(self._steps):
             place += 1
+            self._steps[place].prepare()
             walk.at = (place, found)
             answered = None if walk.is_cancelled else self._answered(place, found)
             if answered is None:

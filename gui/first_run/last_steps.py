@@ -8,8 +8,9 @@ from bot.config import UserError
 from gui.first_run import finish
 from gui.first_run.state import Choice, Folders, Known, View
 from gui.first_run.step import Job, Step
-from model import base_models, downloads
+from model import base_models, downloads, estimate
 from model.base_models import BaseModel, Machine
+from model.estimate import Estimate
 
 KEEP = "keep"
 
@@ -23,11 +24,17 @@ class PickModel(Step):
         super().__init__(here)
         self._look = machine
         self._machine: Machine | None = None  # looked at once: a page holds still
+        self._speed: Estimate | None = None
+
+    def prepare(self) -> None:
+        self._speed = estimate.look(self.here.models_dir)
 
     def view(self, known: Known) -> View:
         machine = self._machine = self._machine or self._look(self.here.models_dir)
+        speed = self._speed = self._speed or estimate.look(self.here.models_dir)
         best = base_models.recommended(machine)
-        rows = tuple(_row(model, best, machine, self.here.models_dir) for model in _ordered(best))
+        folder = self.here.models_dir
+        rows = tuple(_row(model, best, machine, speed, folder) for model in _ordered(best))
         kept = _kept(known)
         proposed = KEEP if kept else "" if known.is_seeded else best.key
         return View(
@@ -37,8 +44,11 @@ class PickModel(Step):
             "The model is what talks; training teaches it your server's voice later. "
             f"This computer has {_gb(machine.memory)} of memory ({_gb(machine.free_memory)} free) "
             f"and {_gb(machine.free_disk)} of free disk.",
-            notes=(_licence_note(best),),
-            columns=("Model", "Download", "Memory", "Here", "Licence", "Remark"),
+            notes=(
+                _licence_note(best),
+                f"Reply: a short one in a conversation that the bot follows. {speed.basis}",
+            ),
+            columns=("Model", "Download", "Memory", "Here", "Reply", "Licence", "Remark"),
             choices=(*kept, *rows),
             chosen=(known.model or proposed,),
             next_text="Fetch and start",
@@ -117,14 +127,18 @@ def _ordered(best: BaseModel) -> list[BaseModel]:
     return [best, *(model for model in base_models.BASE_MODELS if model is not best)]
 
 
-def _row(model: BaseModel, best: BaseModel, machine: Machine, models_dir: Path) -> Choice:
+def _row(
+    model: BaseModel, best: BaseModel, machine: Machine, speed: Estimate, models_dir: Path
+) -> Choice:
     is_here = downloads.path_of(model, models_dir).exists()
     title = f"{model.title} (recommended)" if model is best else model.title
     here = base_models.verdict(model, machine)
+    reply = estimate.shown(speed.reply_seconds(model.file, model.size_bytes))
+    reply = "" if here == base_models.TOO_BIG else reply
     if not is_here and not base_models.has_room(model, machine):
         here = "disk full"
     size = "is here" if is_here else _gb(model.size_bytes)
-    cells = (title, size, _gb(model.memory_bytes()), here, model.licence, model.remark)
+    cells = (title, size, _gb(model.memory_bytes()), here, reply, model.licence, model.remark)
     return Choice(model.key, cells)
 
 
@@ -132,8 +146,8 @@ def _kept(known: Known) -> tuple[Choice, ...]:
     """The model that is in use already, where there is one."""
     if not known.is_seeded or (known.base_model and not Path(known.base_model).exists()):
         return ()
-    title = Path(known.base_model).name if known.base_model else "the one in use"
-    return (Choice(KEEP, (title, "is here", "", "", "", "What the bot runs now.")),)
+    title = Path(known.base_model).stem if known.base_model else "the one in use"
+    return (Choice(KEEP, (title, "is here", "", "", "", "", "What the bot runs now.")),)
 
 
 def _licence_note(best: BaseModel) -> str:

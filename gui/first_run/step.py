@@ -1,7 +1,7 @@
 """What every step of the first run can be asked.
 
-`take` checks an answer without waiting; `work`, `act`, `poll` and `settle` may block and run in a
-thread. All raise `UserError` with the way out.
+`take` checks an answer without waiting; `prepare`, `work`, `act`, `poll` and `settle` may block and
+run in a thread. All raise `UserError` with the way out.
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,9 @@ class Step:
 
     def __init__(self, here: Folders) -> None:
         self.here = here
+
+    def prepare(self) -> None:
+        """Find out what the page shows, before it is there."""
 
     def settle(self, known: Known) -> Known | None:
         """The answer where it is clear without asking; None: ask."""

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import stat
 import string
 import subprocess
@@ -224,7 +225,9 @@ def test_a_model_that_is_too_big_is_refused(sandbox: Sandbox, tmp_path: Path) ->
     laptop = Machine(8 * 10**9, 5 * 10**9, 100 * 10**9)
     guide = Guide(tmp_path, sandbox.api, laptop).at("model", sandbox.world.token)
     cells = {choice.key: choice.cells for choice in guide.view.choices}
-    assert cells["phi-4"][3] == base_models.TOO_BIG
+    assert cells["phi-4"][3:5] == (base_models.TOO_BIG, "")
+    assert re.fullmatch(r"about \d+ s|minutes", cells["qwen2.5-3b"][4])
+    assert "A guess from memory" in guide.view.notes[-1]
     assert "Choose a smaller one" in guide.go(chosen=("phi-4",)).error
 
 

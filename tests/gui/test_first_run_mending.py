@@ -1,6 +1,7 @@
 """Coming back to the first run when something broke: one answer, and all else stays as it was."""
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from bot import config
 from data import discord_api, privacy
 from gui.first_run import mending
 from gui.first_run.last_steps import KEEP
-from model import base_models, downloads
+from model import base_models, downloads, estimate
+from model.estimate import Estimate, Pace
 from sandbox.server import Sandbox
 from tests.gui.guide import Guide
 from tests.loopback import running, small_world
@@ -89,6 +91,23 @@ def test_a_model_in_use_can_be_kept(sandbox: Sandbox, tmp_path: Path) -> None:
     assert guide.view.chosen == (KEEP,)
     guide.go()
     assert config.load(tmp_path / ".env").base_model == before
+
+
+@pytest.mark.parametrize("mend", ["", "model"])
+def test_the_window_does_not_wait_for_a_look_at_memory(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mend: str
+) -> None:
+    _finished(sandbox, tmp_path)
+    seen: list[threading.Thread] = []
+
+    def look(models_dir: Path) -> Estimate:
+        seen.append(threading.current_thread())
+        return Estimate({}, Pace(1e9, 1e9), "A guess.")
+
+    monkeypatch.setattr(estimate, "look", look)
+    guide = Guide(tmp_path, sandbox.api, mend=mend).at("model", sandbox.world.token)
+    assert "A guess." in guide.view.notes[-1]
+    assert len(seen) == 1 and seen[0] is not threading.main_thread()
 
 
 CONFIG = config.Config(

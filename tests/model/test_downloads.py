@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -323,7 +324,11 @@ def test_the_command_line_lists_what_there_is(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "model.downloads", "--models-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0
-    assert all(model.key in done.stdout for model in base_models.BASE_MODELS)
+    *lines, note = done.stdout.splitlines()
+    for model, line in zip(base_models.BASE_MODELS, lines, strict=True):
+        assert line.startswith(model.key)
+        assert re.search(r" about \d+ s| under 1 s| minutes|too big", line)
+    assert "A guess from memory" in note
 
 
 def test_stopping_ends_a_download_that_hangs() -> None:
