@@ -16,6 +16,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -24,10 +25,10 @@ import psutil
 from discord.ext import commands
 
 from bot import config, logs
-from bot.commands import Admin, sync
+from bot.commands import add_commands, sync
 from bot.config import Config, UserError
+from bot.errands import Errands
 from bot.handlers import NOBODY, Handler
-from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
 from bot.stopping import on_stop_request
 from data import discord_api
@@ -52,18 +53,16 @@ def main() -> int:
         logs.setup(settings.log_level)
         with contextlib.closing(database.connect(settings.database_path)) as connection:
             model = choose_model(settings, connection)
-            asyncio.run(run(settings, connection, model, arguments.supervised))
+            return asyncio.run(run(settings, connection, model, arguments.supervised))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
         return 0
-    return 0
 
 
 def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
-    """The model to run: MODEL_PATH, else the deployed one, else BASE_MODEL, else the small one."""
-    deployed = database.deployed_model(connection)
-    path = settings.model_path or (deployed and deployed.path) or settings.base_model
+    """The model to run: MODEL_PATH, else the chosen one, else BASE_MODEL, else the small one."""
+    path = settings.model_path or database.chosen_path(connection) or settings.base_model
     path = path or catalog.small_model(settings.models_dir)
     catalog.check_gguf(path)
     return path
@@ -71,8 +70,8 @@ def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
 
 async def run(
     settings: Config, connection: sqlite3.Connection, model: Path, is_supervised: bool
-) -> None:
-    """Load the model, connect, and stay until asked to stop."""
+) -> int:
+    """Load the model, connect, and stay until asked to stop; the exit code."""
     discord_api.use(settings.api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
     engine = Engine(
@@ -83,10 +82,11 @@ async def run(
         gpu_layers=settings.gpu_layers,
     )
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
-    bot = PersonaBot(settings, connection, engine, recall)
+    bot = PersonaBot(settings, connection, engine, recall, is_supervised)
     talking = asyncio.create_task(_talk(bot, engine, recall, settings))
+    bot.hang_up = talking.cancel
     beating = asyncio.create_task(_beat_forever(connection, model.stem))
-    on_stop_request(lambda: bot.request_stop(talking), watch_stdin=is_supervised)
+    on_stop_request(bot.request_stop, watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await talking
@@ -96,6 +96,7 @@ async def run(
         recall.close()
     if bot.failure:
         raise bot.failure
+    return bot.exit_code
 
 
 async def _talk(bot: "PersonaBot", engine: Engine, recall: Recall, settings: Config) -> None:
@@ -111,7 +112,12 @@ class PersonaBot(commands.Bot):
     """discord.py's events, handed to the handler and the admin commands."""
 
     def __init__(
-        self, settings: Config, connection: sqlite3.Connection, engine: Engine, recall: Recall
+        self,
+        settings: Config,
+        connection: sqlite3.Connection,
+        engine: Engine,
+        recall: Recall,
+        is_supervised: bool,
     ) -> None:
         intents = discord.Intents(
             guilds=True, guild_messages=True, guild_reactions=True, message_content=True
@@ -126,14 +132,24 @@ class PersonaBot(commands.Bot):
             chunk_guilds_at_startup=False,
         )
         self.failure: UserError | None = None
+        self.exit_code = 0
+        self.hang_up: Callable[[], object] = lambda: None  # ends the task that keeps us connected
         self._settings, self._database = settings, connection
         self._answerer = Handler(connection, engine, recall, settings.application_id)
         self._stopping = False
-        self._model_name = engine.name
+        self._is_supervised = is_supervised
+        self._parts = engine, recall
 
     async def setup_hook(self) -> None:
-        await self.add_cog(Admin(self._settings, self._database, self._model_name))
-        await self.add_cog(PrivacyCommands(self._settings))
+        errands = Errands(self, self._database, self.request_restart)
+        await add_commands(
+            self,
+            self._settings,
+            self._database,
+            *self._parts,
+            self.request_restart,
+            errands if self._is_supervised else None,
+        )
 
     async def on_ready(self) -> None:
         if self.get_guild(self._settings.server_id) is None:
@@ -144,13 +160,15 @@ class PersonaBot(commands.Bot):
         log.info("connected as %d to server %d", self.application_id, self._settings.server_id)
 
     async def on_message(self, message: discord.Message) -> None:
-        if self._stopping or message.author.bot or not self._is_ours(message):
+        if self._stopping or message.author.bot or message.webhook_id:
             return
-        is_admin = message.author.id in self._settings.admin_ids
-        if is_admin and (context := await self.get_context(message)).command:
-            await self.invoke(context)
-        else:
+        if not self._is_ours(message):
+            return
+        context = await self.get_context(message)
+        if context.command is None:
             await self._answerer.handle(message)
+        elif message.author.id in self._settings.admin_ids:  # for others nothing happens
+            await self.invoke(context)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         content = event.data.get("content")
@@ -169,18 +187,23 @@ class PersonaBot(commands.Bot):
     async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
         messages.add_reaction(self._database, event.message_id, str(event.emoji), -1)
 
-    def request_stop(self, talking: asyncio.Task[None]) -> None:
+    def request_restart(self) -> None:
+        """Leave, and have the supervisor start a new process."""
+        self.exit_code = config.RESTART_ME
+        self.request_stop()
+
+    def request_stop(self) -> None:
         """Finish the reply in progress, then end the task that keeps us connected."""
         if not self._stopping:
             self._stopping = True
-            self._leaving = asyncio.ensure_future(self._leave(talking))
+            self._leaving = asyncio.ensure_future(self._leave())
 
-    async def _leave(self, talking: asyncio.Task[None]) -> None:
+    async def _leave(self) -> None:
         log.info("stopping")
         deadline = time.monotonic() + FINISH_SECONDS
         while self._answerer.in_flight and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        talking.cancel()
+        self.hang_up()
 
     def _is_ours(self, message: discord.Message) -> bool:
         """Whether the message was written in the server and one of the channels we serve."""
