@@ -1,5 +1,6 @@
 """What the bot hears as `!command` and as `/command`: all of it, put together here."""
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -27,6 +28,8 @@ from storage import database, messages, quiet, requests
 from storage.stats import Stats, stats
 
 log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 10.0
 
 
 async def add_commands(
@@ -64,6 +67,19 @@ async def sync(bot: commands.Bot, connection: sqlite3.Connection, server_id: int
         await bot.tree.sync(guild=guild)
         database.remember(connection, "synced_commands", digest)
         log.info("slash commands synced")
+
+
+async def watch_consent(bot: commands.Bot, connection: sqlite3.Connection, server_id: int) -> None:
+    """Tell Discord again whenever the consent mode brings or takes away a command."""
+    await bot.wait_until_ready()
+    while True:
+        mode = privacy.consent_mode(connection)
+        await asyncio.sleep(WATCH_SECONDS)
+        if privacy.consent_mode(connection) != mode:
+            try:
+                await sync(bot, connection, server_id)
+            except (discord.HTTPException, OSError) as error:
+                log.warning("slash commands not synced: %s", type(error).__name__)
 
 
 class Admin(AdminCog):

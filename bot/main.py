@@ -25,7 +25,7 @@ import psutil
 from discord.ext import commands
 
 from bot import config, logs
-from bot.commands import add_commands, sync
+from bot.commands import add_commands, sync, watch_consent
 from bot.config import Config, UserError
 from bot.errands import Errands
 from bot.handlers import NOBODY, Handler
@@ -150,6 +150,8 @@ class PersonaBot(commands.Bot):
             self.request_restart,
             errands if self._is_supervised else None,
         )
+        watch = watch_consent(self, self._database, self._settings.server_id)
+        self._watching = asyncio.create_task(watch)
 
     async def on_ready(self) -> None:
         if self.get_guild(self._settings.server_id) is None:

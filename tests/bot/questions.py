@@ -221,6 +221,10 @@ HARMLESS = [
     ("are you coming?", "no"),
     ("are you coming?", "i'm a real fan of that"),
     ("good morning", "i'm not a bot"),
+    ("the bot is real fun", "im real tired"),
+    ("is that bot real", "real"),
+    ("that bot is so real", "so real lol"),
+    ("is that account a bot", "thats not a bot lol"),
     ("my robot vacuum died", "i am not surprised"),
     ("what a machine", "im not going"),
 ]

@@ -4,17 +4,20 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bot.commands import sync
 from bot.handlers import Handler
 from bot.recall import Recall
 from bot.reply_commands import ReplyCommands
+from model.catalog import EMBEDDING_DIMENSION
 from model.inference import Engine
 from sandbox.faults import Fault
 from sandbox.world import Post
-from storage import database, judgements, messages
+from storage import database, judgements, messages, vectordb
 from storage.database import Model
+from storage.messages import Message
 from tests.bot.room import Room
 from tests.bot.room import room as open_room
 from tests.bot.test_handlers import Scripted
@@ -149,6 +152,28 @@ async def test_the_slash_commands_do_the_same_for_admins_alone(tmp_path: Path) -
         assert (await here.use("why")).answers[0].content.startswith("why takes a message")
         done = await here.use("bad", message=message)
         assert done.answers[0].content.startswith("Deleted")
+
+
+async def test_what_it_may_have_it_from_is_linked(tmp_path: Path) -> None:
+    async with room(tmp_path) as (here, _, replied):
+        old, refused = (
+            Message(10**18, 7, 5, "kim", "a heron"),
+            Message(10**18 + 1, 7, 6, "sam", "x"),
+        )
+        messages.save(here.database, [old, refused])
+        database.exclude_user(here.database, 6)
+        recall = here.bot.get_cog("ReplyCommands")._recall  # type: ignore[union-attr]
+        recall._engine.embed = same_vector
+        await recall._run(recall._open_store)
+        await recall._run(recall._add, [old.id, refused.id], await same_vector(["", ""]))
+        told = await here.ask(f"!why {replied[0].id}")
+        guild = here.sandbox.world.guild_id
+        link = f"https://discord.com/channels/{guild}/7/{old.id}"
+        assert told.splitlines()[-1] == f"Closest in meaning of what it knows: {link}"
+
+
+async def same_vector(texts: list[str]) -> list[vectordb.Vector]:
+    return [np.eye(1, EMBEDDING_DIMENSION, dtype=np.float32)[0] for _ in texts]
 
 
 def test_an_engine_is_known_by_its_file() -> None:
