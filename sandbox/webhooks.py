@@ -48,7 +48,11 @@ async def callback(call: Call) -> Json | None:
         interaction.is_private = _is_private(data)
     if call.request.query.get("with_response", "0").lower() not in ("1", "true"):
         return None
-    state = {"id": str(interaction.id), "type": 2, "response_message_loading": kind == DEFERRED}
+    state = {
+        "id": str(interaction.id),
+        "type": interaction.kind,
+        "response_message_loading": kind == DEFERRED,
+    }
     state["response_message_ephemeral"] = _is_private(data)
     return {"interaction": state, **created}
 
