@@ -147,18 +147,18 @@ class Decision(Choices):
 class Sure(Choices):
     """The last question before an erasure."""
 
-    _one_at_a_time = asyncio.Lock()
-
     @discord.ui.button(
         label="Yes, erase all of it", style=ButtonStyle.danger, custom_id="privacy:sure"
     )
     async def erase(self, interaction: discord.Interaction, _: Button) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        async with self._one_at_a_time:
-            is_complete, models = await asyncio.to_thread(self._erase, interaction.user.id)
+        is_complete, models = await asyncio.to_thread(self._erase, interaction.user.id)
         lines = ["Erased. Nothing that you write is stored from now on."]
         if models:
-            lines.append("A model that was trained before has learned from you until then.")
+            lines.append(
+                "A model that was trained before learned from you, and cannot forget. The "
+                "admins see that it is to be trained anew."
+            )
         if not is_complete:
             lines.append(f"Something is left; please tell an admin: {_admins(self._config)}.")
         await _tell(interaction, "\n".join(lines))
