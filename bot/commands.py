@@ -46,7 +46,7 @@ async def add_commands(
         Admin(config, connection, engine.name, errands is not None),
         SettingCommands(config.admin_ids, connection),
         StepCommands(config, connection, restart, errands),
-        ModelCommands(config, connection, restart, errands),
+        ModelCommands(config, connection, engine.name, restart, errands),
         ReplyCommands(config, connection, recall),
         PrivacyCommands(config),
         MemberCommands(bot, config, connection),

@@ -79,7 +79,8 @@ class Errands:
                 said_at = now
                 await telling.say(heard.text)
             await asyncio.sleep(LOOK_SECONDS)
-        await telling.say(heard.text)
+        while not await telling.say(heard.text):
+            await asyncio.sleep(TELL_SECONDS)
         requests.mark_told(self._connection, request.id)
         log.info("%s: %s", request.step, heard.state)
         if request.step == DEPLOY and heard.state == DONE:

@@ -154,9 +154,11 @@ class Handler:
         return any(m.author_id == self._own_id for m in before)
 
     async def _say_what_it_is(self, incoming: discord.Message, message: Message) -> None:
+        started = time.monotonic()
         sent = await self._send(incoming, honesty.answer(message.id), is_reply=True)
         if sent:
-            self._record_reply(sent, message, 0.0, Why(honesty.REASON, 1.0, 0, 0, {}))
+            why = Why(honesty.REASON, 1.0, 0, 0, {})
+            self._record_reply(sent, message, time.monotonic() - started, why)
 
     async def _go_on(self, incoming: discord.Message, burst: list[str]) -> None:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""

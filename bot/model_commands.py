@@ -33,12 +33,13 @@ class ModelCommands(AdminCog):
         self,
         config: Config,
         connection: sqlite3.Connection,
+        running: str,
         restart: Callable[[], None],
         errands: Errands | None = None,
     ) -> None:
-        """`errands` None: nobody supervises the bot."""
+        """`running` is the name of the file that speaks; `errands` None: nobody supervises it."""
         super().__init__(config.admin_ids)
-        self._config, self._connection = config, connection
+        self._config, self._connection, self._running = config, connection, running
         self._restart, self._errands = restart, errands
 
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
@@ -82,10 +83,12 @@ class ModelCommands(AdminCog):
 
     async def _list(self, context: Context) -> None:
         trained, bases = await self._known()
-        in_use = self._config.model_path or database.chosen_path(self._connection)
-        lines = [_line(model, in_use) for model in trained.values()]
-        lines += [f"{_mark(path == in_use)}`{name}`, a base model" for name, path in bases.items()]
+        lines = [self._mark(model.path) + _described(model) for model in trained.values()]
+        lines += [f"{self._mark(path)}`{name}`, a base model" for name, path in bases.items()]
         await answer(context, "\n".join(lines) or "There is no model on this computer.")
+
+    def _mark(self, path: Path) -> str:
+        return "\N{BLACK RIGHT-POINTING SMALL TRIANGLE} " if path.stem == self._running else ""
 
     async def _deploy(self, context: Context, name: str) -> None:
         if self._errands is None:
@@ -128,7 +131,7 @@ def _is_model(path: Path) -> bool:
     return False
 
 
-def _line(model: Model, in_use: Path | None) -> str:
+def _described(model: Model) -> str:
     bits = model.metrics.get("bits_per_char")
     facts = [
         f"on {model.base}",
@@ -136,8 +139,4 @@ def _line(model: Model, in_use: Path | None) -> str:
         f"{bits:.3f} bits/char" if isinstance(bits, float) else "",
         f"learned from {model.erased_people} erased since" if model.erased_people else "",
     ]
-    return f"{_mark(model.path == in_use)}`{model.name}`, {', '.join(filter(None, facts))}"
-
-
-def _mark(is_in_use: bool) -> str:
-    return "\N{BLACK RIGHT-POINTING SMALL TRIANGLE} " if is_in_use else ""
+    return f"`{model.name}`, {', '.join(filter(None, facts))}"

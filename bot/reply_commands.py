@@ -62,7 +62,7 @@ class ReplyCommands(AdminCog):
         named = message_links.read(context, message, "bad")
         await context.defer(ephemeral=True)
         said = explanations.find(self._connection, named.message_id)
-        if said:
+        if said and not said.is_fixed:
             await answer(context, await self._take_back(context, said))
         else:
             await answer(context, await self._delete_own(context, named))

@@ -19,18 +19,20 @@ class Telling:
         self._message, self._channel = message, channel
         self._said = ""
 
-    async def say(self, text: str) -> None:
-        """Have the answer read so, unless it does."""
+    async def say(self, text: str) -> bool:
+        """Have the answer read so, unless it does; False where there is no network."""
         text = shortened(text)
         if text == self._said:
-            return
+            return True
+        try:
+            await self._message.edit(content=text, allowed_mentions=NOBODY)
+        except discord.HTTPException:
+            await self._say_anew(text)
+        except OSError:
+            return False
         self._said = text
-        with contextlib.suppress(OSError):  # no network; the next word may get through
-            try:
-                await self._message.edit(content=text, allowed_mentions=NOBODY)
-            except discord.HTTPException:
-                await self._say_anew(text)
+        return True
 
     async def _say_anew(self, text: str) -> None:
-        with contextlib.suppress(discord.HTTPException):  # we may not write here: nobody to tell
+        with contextlib.suppress(discord.HTTPException, OSError):  # we may not write here
             self._message = await self._channel.send(text, allowed_mentions=NOBODY)

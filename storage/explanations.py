@@ -34,6 +34,11 @@ class Said:
     is_deleted: bool
     why: Why | None
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no model was asked."""
+        return self.why is not None and not self.why.sampling
+
 
 def record(connection: sqlite3.Connection, reply_id: int, why: Why) -> None:
     """Keep why a reply was given."""

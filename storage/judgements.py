@@ -94,13 +94,14 @@ def forget_before(connection: sqlite3.Connection, moment: float) -> None:
 
 
 def rejected_replies(connection: sqlite3.Connection) -> list[Rejected]:
-    """Every bad reply whose text is known, with what it answered, oldest first."""
+    """Every bad reply of a model's whose text is known, with what it answered, oldest first."""
     rows = connection.execute(
         "SELECT j.reply_id, r.trigger_id, r.channel_id, own.content FROM judgements j"
         " JOIN replies r ON r.message_id = j.reply_id"
         " JOIN messages own ON own.message_id = j.reply_id AND own.content != ''"
         " JOIN messages said ON said.message_id = r.trigger_id AND said.deleted_at IS NULL"
-        " WHERE j.verdict = ? ORDER BY j.reply_id",
+        " LEFT JOIN explanations e ON e.reply_id = j.reply_id"
+        " WHERE j.verdict = ? AND coalesce(e.sampling, '') != '{}' ORDER BY j.reply_id",
         (BAD,),
     )
     return [Rejected(*row) for row in rows]

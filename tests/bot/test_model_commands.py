@@ -31,24 +31,23 @@ class Models:
         self.restarts: list[int] = []
         base = folder / "models" / "base"
         base.mkdir(parents=True)
-        for path in (base / "Tiny-1B.Q4_0.gguf", base / f"{catalog.EMBEDDER}.gguf", folder / "own"):
-            path.write_bytes(b"GGUF")
+        for name in ("Tiny-1B.Q4_0", catalog.EMBEDDER, "../../own.Q4_K_M"):
+            (base / f"{name}.gguf").write_bytes(b"GGUF")
         (base / "broken.gguf").write_bytes(b"nothing")
         (folder / "secret.gguf").write_bytes(b"GGUF")
 
     def cog(self, bot: Bot, config: Config, connection: sqlite3.Connection) -> ModelCommands:
         self.config = config
-        for name, path, erased in (("own", "own", 0), ("lost", "nowhere", 1)):
-            known = Model(
-                name, self.folder / path, "Tiny", "d", {"bits_per_char": 1.5}, 1.7e9, erased
-            )
-            database.add_model(connection, known)
+        for name, file in (("own", "own.Q4_K_M.gguf"), ("lost", "nowhere")):
+            measured = {"bits_per_char": 1.5}
+            model = Model(name, self.folder / file, "Tiny", "d", measured, 1.7e9)
+            database.add_model(connection, model)
 
         def restart() -> None:
             self.restarts.append(1)
 
         errands = Errands(bot, connection, restart) if self.is_supervised else None
-        return ModelCommands(config, connection, restart, errands)
+        return ModelCommands(config, connection, "own.Q4_K_M", restart, errands)
 
 
 @contextlib.asynccontextmanager
@@ -62,11 +61,9 @@ async def test_models_and_bases_on_this_computer_are_listed(tmp_path: Path) -> N
         for asked in ("!model", "!model list"):
             lines = (await here.ask(asked)).splitlines()
             assert lines == [
-                "`own`, on Tiny, 2023-11-14, 1.500 bits/char",
+                "\u25b8 `own`, on Tiny, 2023-11-14, 1.500 bits/char",
                 "`Tiny-1B.Q4_0`, a base model",
             ]
-        database.deploy(here.database, "own")
-        assert (await here.ask("!model list")).startswith("\u25b8 `own`")
 
 
 async def test_a_trained_model_is_deployed_by_the_launcher(tmp_path: Path) -> None:
@@ -105,7 +102,6 @@ async def test_a_base_model_is_used_at_once(tmp_path: Path) -> None:
         chosen = choose_model(models.config, here.database)
         assert chosen == tmp_path / "models" / "base" / "Tiny-1B.Q4_0.gguf"
         assert database.settings(here.database).top_p == 0.9
-        assert (await here.ask("!model")).splitlines()[1].startswith("\u25b8 `Tiny")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from model.catalog import EMBEDDING_DIMENSION
 from model.inference import Engine
 from sandbox.faults import Fault
 from sandbox.world import Post
-from storage import database, judgements, messages, vectordb
+from storage import database, explanations, judgements, messages, vectordb
 from storage.database import Model
 from storage.messages import Message
 from tests.bot.room import Room
@@ -129,6 +129,15 @@ async def test_an_answer_to_a_command_is_deleted_without_a_lesson(tmp_path: Path
         answer = here.place.posts[-1]
         assert "nothing to learn" in await here.ask(f"!bad {answer.id}")
         assert answer not in here.place.posts
+
+
+async def test_the_plain_truth_is_never_a_bad_example(tmp_path: Path) -> None:
+    async with room(tmp_path) as (here, asked, replied):
+        why = explanations.Why("asked whether it is a bot", 1.0, 0, 0, {})
+        explanations.record(here.database, replied[0].id, why)
+        assert "nothing to learn" in await here.ask(f"!bad {replied[0].id}")
+        assert replied[0] not in here.place.posts and asked in here.place.posts
+        assert not judgements.rejected_replies(here.database)
 
 
 async def test_a_reply_that_may_not_be_deleted_stays_and_counts_as_bad(tmp_path: Path) -> None:

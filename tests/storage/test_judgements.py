@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, judgements, messages
+from storage import channels, database, explanations, judgements, messages
 from storage.channels import Channel
+from storage.explanations import Why
 from storage.messages import Message, Reply
 
 ANN, BOT = 5, 9
@@ -109,3 +110,11 @@ def test_old_lessons_are_forgotten_with_the_messages(connection: sqlite3.Connect
         judgements.withdraw(connection, one.reply_id)
     judgements.forget_before(connection, messages.snowflake_time(FIRST + (4 << 32)))
     assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 2"]
+
+
+def test_a_fixed_sentence_is_no_lesson(connection: sqlite3.Connection) -> None:
+    newest, older, _ = judgements.exchanges(connection)
+    for one, sampling in ((newest, {}), (older, {"top_k": 40})):
+        judgements.reject(connection, one.reply_id)
+        explanations.record(connection, one.reply_id, Why("asked", 1.0, 0, 0, sampling))
+    assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 1"]
