@@ -48,13 +48,13 @@ _QUESTIONS = [
         rf"\bru {_FILL}{_BOT}{_END}",
         # you a bot? you're a bot, right?
         rf"{_START}(?:{_YOU}|{_YOU_ARE}) {_FILL}{_KIND}{_END}[^.!]*\?",
-        r"^(?:you|u) (?:human|bot|ai|robot|real)$",
+        rf"^(?:you|u) {_FILL}(?:human|bot|ai|robot|real)(?: (?:or (?:what|not|no)|lol|bro))?$",
         r"\b(?:are|r) (?:you|u) (?:actually |really |even )?real ?(?:\?|$|or\b|lol|bro)",
         # is this a bot? am i talking to a bot? is there a human behind this?
         rf"\bis this {_FILL}{_KIND} ?(?:\?|$|or\b|account|talking)",
         rf"\b(?:am i|are we|i'?m|i am) {_FILL}(?:talking|speaking|chatting) (?:to|with) "
         rf"{_FILL}{_KIND}{_END}",
-        rf"\bis there {_FILL}{_HUMAN} (?:behind|reading|typing|there)",
+        rf"\bis (?:there )?{_FILL}{_HUMAN} (?:behind|reading|typing|writing|there)",
         r"\bis any(?:one|body) (?:real|human) (?:behind|there|typing)",
         # tell me if you are a bot; prove you are human; admit it, you're a bot
         rf"\b(?:if|whether|prove|admit|admit it,?|confirm|swear|know|sure)(?: that)? {_YOU_ARE} "
@@ -73,7 +73,8 @@ _WANTS = re.compile(r"\b(?:tell|say|know|wonder|ask|admit|confirm|curious)|\?\s*
 _REAL = r"real(?= ?(?:$|[.,!?]|lol|bro))"  # and not "real tired"
 _IS_BOT, _IS_HUMAN = (rf"{_FILL}{kind}(?![-\w])" for kind in (_BOT, rf"(?:{_HUMAN}|{_REAL})"))
 _I_AM = r"\b(?:i am|i'?m|am|this is)"
-_TALK = re.compile(rf"\b(?:{_KIND}|real)(?![-\w])")
+_WHO = re.compile(r"\b(?:what|who) (?:are|r) (?:you|u)\b")
+_TALK = re.compile(rf"\b(?:{_KIND}|real)(?![-\w])|{_WHO.pattern}")
 _NEGATION = re.compile(r"\bnot\b|n'?t\b")
 _NAMES_BOT = re.compile(rf"\b{_BOT}(?![-\w])")
 _INTERJECTIONS = (
@@ -127,7 +128,8 @@ def denies(reply: str, asked: Sequence[str]) -> bool:
         return False
     if any(pattern.search(plain) for pattern in _DENIALS):
         return True
-    return asks(asked[-1]) and _is_untrue(plain, talk[-1])
+    is_asked = asks(asked[-1]) or bool(_WHO.search(talk[-1]))
+    return is_asked and _is_untrue(plain, talk[-1])
 
 
 def _is_untrue(reply: str, question: str) -> bool:

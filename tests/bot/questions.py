@@ -91,6 +91,9 @@ I know you are an AI, right?
 are you sure you're not a bot?
 are you a bot or what
 are you automated?
+u a bot or what
+you an ai
+is a human typing this?
 """.strip().split("\n")
 
 OTHER = """
@@ -149,6 +152,9 @@ are you a bottom
 are you bothered by it?
 are you aiming for that
 is this a bug?
+you real mvp
+you human centipede
+is a person allowed there?
 is this a bot token?
 is this the bot channel?
 is this real
@@ -202,6 +208,8 @@ DENIALS = [
     ("clanker", "no bot here"),
     ("everyone thinks he's an ai", "im literally a human"),
     ("are you not a bot?", "yes"),
+    ("who are you really", "i'm a human being"),
+    ("what are you", "just a real person"),
     ("are you a bot?", "what? no\ni'm a person"),
     ("are you a bot?", "I\u2019m not a bot"),
 ]
