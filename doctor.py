@@ -102,11 +102,11 @@ def _database(settings: Config) -> Found:
 def _model(settings: Config) -> Found:
     if settings.engine_url:
         return _sent_to(settings.engine_url)
-    deployed = None
+    chosen = None
     if settings.database_path.exists():
         with contextlib.closing(database.connect(settings.database_path)) as connection:
-            deployed = database.deployed_model(connection)
-    path = settings.model_path or (deployed and deployed.path) or settings.base_model
+            chosen = database.chosen_path(connection)
+    path = settings.model_path or chosen or settings.base_model
     if path is None:
         path = settings.models_dir / "base" / Path(catalog.SMALL_MODEL.member).name
         if not path.exists():

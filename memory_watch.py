@@ -103,7 +103,7 @@ def limit_mb(model_size_mb: float | None) -> float:
 def _model_size_mb(settings: Config) -> float | None:
     """Of the model that the bot takes at its next start, an adapter's base included."""
     try:
-        path = settings.model_path or _deployed(settings) or settings.base_model
+        path = settings.model_path or _chosen(settings) or settings.base_model
         if path is None:
             return float(catalog.SMALL_MODEL.size_mb)
         files = filter(None, (path, catalog.base_of(path)))
@@ -112,7 +112,6 @@ def _model_size_mb(settings: Config) -> float | None:
         return None
 
 
-def _deployed(settings: Config) -> Path | None:
+def _chosen(settings: Config) -> Path | None:
     with contextlib.closing(database.connect(settings.database_path)) as connection:
-        model = database.deployed_model(connection)
-    return model.path if model else None
+        return database.chosen_path(connection)

@@ -247,12 +247,12 @@ def _percentile(seconds: Sequence[float], percent: int) -> float | None:
 
 async def _run(env: Path) -> None:
     clocks = Clocks()
-    main.Engine, main.PersonaBot = _Timed, _Watched  # type: ignore[attr-defined, misc]
+    main.PersonaBot = _Watched  # type: ignore[misc]
     settings = config.load(env)
     with contextlib.closing(database.connect(settings.database_path)) as connection:
         watching = asyncio.create_task(clocks.watch())
-        assert settings.model_path
-        await main.run(settings, connection, settings.model_path, is_supervised=True)
+        engine = _Timed(main.choose_model(settings, connection), embedder_dir=settings.models_dir)
+        await main.run(settings, connection, engine, is_supervised=True)
         watching.cancel()
     print(json.dumps(clocks.figures()), flush=True)
 

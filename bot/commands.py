@@ -1,118 +1,65 @@
-"""What admins may ask of the bot, as `!command` and as `/command`."""
+"""What the bot hears as `!command` and as `/command`: all of it, put together here."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import logging
 import sqlite3
 import time
+from collections.abc import Callable
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.admin_cog import NOBODY, AdminCog, Context, answer
-from bot.config import Config, UserError
-from data import fetcher, privacy
-from storage import database, messages
+from bot.admin_cog import AdminCog, Context, answer
+from bot.config import Config
+from bot.errands import Errands
+from bot.member_commands import PRIVACY, MemberCommands
+from bot.model_commands import ModelCommands
+from bot.privacy_commands import PrivacyCommands
+from bot.recall import Recall
+from bot.reply_commands import ReplyCommands
+from bot.setting_commands import SettingCommands
+from bot.step_commands import StepCommands
+from data import privacy
+from model.inference import AnyEngine
+from storage import database, messages, quiet, requests
+from storage.stats import Stats, stats
 
 log = logging.getLogger(__name__)
 
-TELL_SECONDS = 10.0  # between two words about how far a fetch is
+WATCH_SECONDS = 10.0
 
 
-class Admin(AdminCog):
-    """How the bot is doing, how it is set, and what it should fetch."""
-
-    def __init__(self, config: Config, connection: sqlite3.Connection, model: str) -> None:
-        super().__init__(config.admin_ids)
-        self._config, self._connection, self._model = config, connection, model
-        self._started = time.time()
-        self._fetching: asyncio.Task[None] | None = None
-
-    async def cog_unload(self) -> None:
-        if self._fetching:
-            self._fetching.cancel()
-
-    # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
-    @commands.hybrid_command(description="How the bot is doing")  # type: ignore[arg-type]
-    @app_commands.default_permissions(manage_guild=True)
-    async def status(self, context: Context) -> None:
-        """Say what is running and how it is set."""
-        settings = database.settings(self._connection)
-        lines = [
-            f"Up {(time.time() - self._started) / 3600:.1f} h with {self._model}",
-            f"Answers {settings.response_rate:.0%} of messages, and always when mentioned",
-            f"Temperature {settings.temperature:g}, at most {settings.max_tokens} tokens",
-            f"Messages known: {messages.count(self._connection):,}",
-        ]
-        await answer(context, "\n".join(lines))
-
-    @commands.hybrid_command(description="Set the share of messages answered")  # type: ignore[arg-type]
-    @app_commands.default_permissions(manage_guild=True)
-    async def setrate(self, context: Context, rate: commands.Range[float, 0.0, 1.0]) -> None:
-        """Set the response rate: 0.05 is one message in twenty."""
-        database.change_setting(self._connection, "response_rate", rate)
-        log.info("response rate set to %g by %d", rate, context.author.id)
-        await answer(context, f"Answering {rate:.0%} of messages now.")
-
-    @commands.hybrid_command(description="Fetch the messages that are not known yet")  # type: ignore[arg-type]
-    @app_commands.default_permissions(manage_guild=True)
-    async def fetch(self, context: Context) -> None:
-        """Fetch what is new in the server, and tell how it went in the answer."""
-        if self._fetching and not self._fetching.done():
-            await answer(context, "A fetch is running already.")
-            return
-        if not database.has_permission(self._connection):
-            raise privacy.permission_needed()
-        told = await answer(context, "Fetching ...")
-        self._fetching = asyncio.create_task(self._fetch(told))
-
-    async def _fetch(self, told: discord.Message) -> None:
-        progress = _Progress()
-        telling = asyncio.create_task(progress.tell_forever(told))
-        try:
-            report = await fetcher.fetch(self._config, self._connection, progress.update)
-            outcome = "\n".join(report.sentences())
-        except UserError as error:
-            outcome = f"The fetch did not work: {error}"
-        except Exception as error:
-            log.exception("the fetch failed")
-            outcome = f"The fetch broke off ({type(error).__name__}); what was stored is kept."
-        finally:
-            telling.cancel()
-        await _edit(told, outcome)
-
-
-class _Progress:
-    """How far a fetch is, told now and then by editing the answer to who asked for it."""
-
-    def __init__(self) -> None:
-        self._done = self._channels = self._messages = 0
-
-    def update(self, done: int, channels: int, count: int) -> None:
-        self._done, self._channels, self._messages = done, channels, count
-
-    async def tell_forever(self, told: discord.Message) -> None:
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
-            await _edit(
-                told,
-                f"Fetching: {self._done:,} of {self._channels:,} channels, "
-                f"{self._messages:,} messages so far ...",
-            )
-
-
-async def _edit(told: discord.Message, text: str) -> None:
-    with contextlib.suppress(discord.HTTPException):  # deleted, or a slash answer grown too old
-        await told.edit(content=text, allowed_mentions=NOBODY)
+async def add_commands(
+    bot: commands.Bot,
+    config: Config,
+    connection: sqlite3.Connection,
+    engine: AnyEngine,
+    recall: Recall,
+    restart: Callable[[], None],
+    errands: Errands | None,
+) -> None:
+    """Give the bot all of its commands; `errands` None: nobody supervises it."""
+    for cog in (
+        Admin(config, connection, engine.name, errands is not None),
+        SettingCommands(config.admin_ids, connection),
+        StepCommands(config, connection, restart, errands),
+        ModelCommands(config, connection, engine.name, restart, errands),
+        ReplyCommands(config, connection, recall),
+        PrivacyCommands(config),
+        MemberCommands(bot, config, connection),
+    ):
+        await bot.add_cog(cog)
 
 
 async def sync(bot: commands.Bot, connection: sqlite3.Connection, server_id: int) -> None:
     """Tell Discord about the slash commands, only when they changed since the last time."""
     guild = discord.Object(server_id)
     bot.tree.copy_global_to(guild=guild)
+    if privacy.consent_mode(connection) == privacy.ADMIN:
+        bot.tree.remove_command(PRIVACY, guild=guild)  # members have nothing to decide there
     payload = [command.to_dict(bot.tree) for command in bot.tree.get_commands(guild=guild)]
     described = json.dumps([server_id, payload], sort_keys=True, default=str)
     digest = hashlib.sha256(described.encode()).hexdigest()
@@ -120,3 +67,97 @@ async def sync(bot: commands.Bot, connection: sqlite3.Connection, server_id: int
         await bot.tree.sync(guild=guild)
         database.remember(connection, "synced_commands", digest)
         log.info("slash commands synced")
+
+
+async def watch_consent(bot: commands.Bot, connection: sqlite3.Connection, server_id: int) -> None:
+    """Tell Discord again whenever the consent mode brings or takes away a command."""
+    await bot.wait_until_ready()
+    while True:
+        mode = privacy.consent_mode(connection)
+        await asyncio.sleep(WATCH_SECONDS)
+        if privacy.consent_mode(connection) != mode:
+            try:
+                await sync(bot, connection, server_id)
+            except (discord.HTTPException, OSError) as error:
+                log.warning("slash commands not synced: %s", type(error).__name__)
+
+
+class Admin(AdminCog):
+    """How the bot is doing and what it can be told."""
+
+    def __init__(
+        self, config: Config, connection: sqlite3.Connection, model: str, is_supervised: bool
+    ) -> None:
+        super().__init__(config.admin_ids)
+        self._config, self._connection, self._model = config, connection, model
+        self._is_supervised = is_supervised
+        self._started = time.time()
+
+    # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
+    @commands.hybrid_command(description="How the bot is doing and how it is set")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    async def status(self, context: Context) -> None:
+        """Say what is running, what it did lately, and how it is set."""
+        now = time.time()
+        lines = [
+            *self._state(context.bot, now),
+            *_figures(stats(self._connection, now)),
+            *self._configuration(),
+        ]
+        await answer(context, "\n".join(lines))
+
+    @commands.hybrid_command(description="What the bot can be told")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    async def help(self, context: Context) -> None:
+        """List the commands, a line each."""
+        lines = [
+            f"`!{command.qualified_name} {command.signature}`".replace(" `", "`")
+            + f" {command.description}"
+            for command in sorted(context.bot.walk_commands(), key=lambda c: c.qualified_name)
+            if not command.hidden and not isinstance(command, commands.HybridGroup)
+        ]
+        lines.append("All of them work as slash commands too; those answer you alone.")
+        await answer(context, "\n".join(lines))
+
+    def _state(self, bot: commands.Bot, now: float) -> list[str]:
+        beat = database.heartbeat(self._connection, "bot")
+        memory = f", {beat.memory_mb:,.0f} MB of memory" if beat else ""
+        launcher = "under the launcher" if self._is_supervised else "without a launcher"
+        lines = [
+            f"Up {(now - self._started) / 3600:.1f} h with {self._model}, {launcher}{memory}",
+            *(_silence(*place) for place in quiet.places(self._connection, now)),
+        ]
+        if asked := requests.open_request(self._connection):
+            heard = requests.answer(self._connection, asked.id)
+            lines.append(f"Running: {asked.step}. {heard.text if heard else ''}".strip())
+        return lines
+
+    def _configuration(self) -> list[str]:
+        settings = database.settings(self._connection)
+        channels = self._config.channel_ids
+        return [
+            f"Answers {100 * settings.response_rate:.4g}% of messages, and always when mentioned",
+            f"Temperature {settings.temperature:g}, at most {settings.max_tokens} tokens, "
+            f"top-p {settings.top_p:g}, min-p {settings.min_p:g}, repeat penalty "
+            f"{settings.repeat_penalty:g}",
+            f"Channels: {' '.join(f'<#{channel}>' for channel in sorted(channels)) or 'all'}; "
+            f"consent: {privacy.consent_mode(self._connection)}; "
+            f"excluded: {len(database.excluded_users(self._connection)):,}",
+            f"Messages known: {messages.count(self._connection):,}",
+        ]
+
+
+def _figures(figures: Stats) -> list[str]:
+    average, last = figures.average_seconds, figures.last_reply_at
+    timed = "" if average is None else f", {average:.1f} s each"
+    since = "" if last is None else f"; the last one <t:{last:.0f}:R>"
+    return [
+        f"In 24 hours: {figures.messages_seen:,} messages seen, {figures.replies:,} replies{timed}",
+        f"In 7 days: {figures.replies_in_week:,} replies in {figures.conversations_in_week:,} "
+        f"conversations{since}",
+    ]
+
+
+def _silence(channel_id: int, until: float | None) -> str:
+    where = "everywhere" if channel_id == quiet.EVERYWHERE else f"in <#{channel_id}>"
+    return f"Quiet {where} until " + ("told otherwise" if until is None else f"<t:{until:.0f}:f>")

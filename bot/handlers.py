@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import contextlib
+import dataclasses
 import logging
 import random
 import sqlite3
@@ -10,7 +11,7 @@ import time
 
 import discord
 
-from bot import participation
+from bot import honesty, participation
 from bot.participation import Reason
 from bot.recall import Recall
 from bot.window import Windows
@@ -18,7 +19,8 @@ from data import conversations, discord_api, links
 from model import prompts
 from model.inference import AnyEngine, EngineError, Sampling
 from model.prompts import Turn
-from storage import database, messages
+from storage import database, explanations, messages, quiet
+from storage.explanations import Why
 from storage.messages import Message
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ SAMPLE = 5_000  # messages that show which words are common here
 HOT_SECONDS = 600.0  # after it spoke the bot reads along, as it may be asked again
 RECALLED = 3
 PAUSE_SECONDS = 0.7  # between the messages of a burst
+NO_MODEL = "a fixed sentence"
 NOBODY = discord.AllowedMentions.none()
 
 
@@ -58,6 +61,12 @@ class Handler:
         if message.author_id in database.excluded_users(connection):
             return
         self.record(message)
+        parent_id = getattr(incoming.channel, "parent_id", None)
+        if quiet.is_quiet(connection, message.channel_id, parent_id, time.time()):
+            return
+        if self._is_asked_what_it_is(message):
+            await self._say_what_it_is(incoming, message)
+            return
         reason = participation.decide(
             is_mentioned=self._own_id in message.mentions,
             is_reply_to_us=self._is_reply_to_us(message),
@@ -97,7 +106,8 @@ class Handler:
         started = time.monotonic()
         async with incoming.channel.typing():
             try:
-                burst = prompts.split(await self._generate(message))
+                said, why = await self._generate(message, reason)
+                burst = prompts.split(said)
             except EngineError as error:
                 log.error("no reply to %d: %s", message.id, error)
                 return
@@ -107,10 +117,10 @@ class Handler:
             first, *rest = burst
             sent = await self._send(incoming, first, is_reply=reason.is_addressed)
             if sent:
-                self._record_reply(sent, message, time.monotonic() - started)
+                self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
 
-    async def _generate(self, message: Message) -> str:
+    async def _generate(self, message: Message, reason: Reason) -> tuple[str, Why]:
         recent = self._conversation(message)
         known = {m.id for m in recent}
         recalled = await self._recall.related(message.content, known, RECALLED)
@@ -119,9 +129,36 @@ class Handler:
             self._shown(recent),
             [prompts.turn(message, names, self._own_id) for message in recalled],
         )
-        pieces = self._engine.reply(prompt, self._sampling(), message.channel_id)
+        sampling = self._sampling()
+        why = self._why(reason, len(recent), len(recalled), sampling)
+        pieces = self._engine.reply(prompt, sampling, message.channel_id)
         async with contextlib.aclosing(pieces):
-            return prompts.clean("".join([piece async for piece in pieces]))
+            said = prompts.clean("".join([piece async for piece in pieces]))
+        if honesty.denies(said, [m.content for m in recent if m.author_kind == "member"]):
+            log.warning("the reply to %d denied that a bot speaks: not sent", message.id)
+            return honesty.answer(message.id), why
+        return said, why
+
+    def _why(self, reason: Reason, context: int, recalled: int, sampling: Sampling) -> Why:
+        rate = database.settings(self._connection).response_rate
+        values = {k: v for k, v in dataclasses.asdict(sampling).items() if v is not None}
+        return Why(reason.value, 1.0 if reason.is_addressed else rate, context, recalled, values)
+
+    def _is_asked_what_it_is(self, message: Message) -> bool:
+        """Whether somebody asks us, in earnest, if we are a bot."""
+        if not honesty.asks(message.content, self._own_id):
+            return False
+        if message.reply_to or message.mentions:
+            return self._own_id in message.mentions or self._is_reply_to_us(message)
+        before = messages.recent(self._connection, message.channel_id, 2)[:-1]
+        return any(m.author_id == self._own_id for m in before)
+
+    async def _say_what_it_is(self, incoming: discord.Message, message: Message) -> None:
+        started = time.monotonic()
+        sent = await self._send(incoming, honesty.answer(message.id), is_reply=True)
+        if sent:
+            why = Why(honesty.REASON, 1.0, 0, 0, {})
+            self._record_reply(sent, message, time.monotonic() - started, why)
 
     async def _go_on(self, incoming: discord.Message, burst: list[str]) -> None:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""
@@ -143,13 +180,17 @@ class Handler:
             log.error("reply to %d not sent: HTTP %d", incoming.id, error.status)
             return None
 
-    def _record_reply(self, sent: discord.Message, trigger: Message, seconds: float) -> None:
+    def _record_reply(
+        self, sent: discord.Message, trigger: Message, seconds: float, why: Why
+    ) -> None:
+        model = self._engine.name if why.sampling else NO_MODEL
         with database.transaction(self._connection):
             messages.save(self._connection, [discord_api.to_message(sent, self._own_id)])
             messages.record_reply(
                 self._connection,
-                messages.Reply(sent.id, trigger.id, trigger.channel_id, self._engine.name, seconds),
+                messages.Reply(sent.id, trigger.id, trigger.channel_id, model, seconds),
             )
+            explanations.record(self._connection, sent.id, why)
         self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 

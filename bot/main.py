@@ -9,6 +9,7 @@ Exit codes: 0 asked to stop, 75 restart me, 78 a person must fix something, anyt
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import faulthandler
 import itertools
 import logging
@@ -16,7 +17,6 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,11 @@ import psutil
 from discord.ext import commands
 
 from bot import config, gateway, logs
-from bot.commands import Admin, sync
+from bot.commands import add_commands, sync, watch_consent
 from bot.config import Config, UserError
+from bot.errands import Errands
 from bot.gateway import RETRY_SECONDS
 from bot.handlers import NOBODY, Handler
-from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
 from bot.stopping import on_stop_request
 from data import discord_api
@@ -55,12 +55,11 @@ def main() -> int:
         logs.setup(settings.log_level)
         with contextlib.closing(database.connect(settings.database_path)) as connection:
             engine = choose_engine(settings, connection)
-            asyncio.run(run(settings, connection, engine, arguments.supervised))
+            return asyncio.run(run(settings, connection, engine, arguments.supervised))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
         return 0
-    return 0
 
 
 def choose_engine(settings: Config, connection: sqlite3.Connection) -> AnyEngine:
@@ -84,9 +83,8 @@ def choose_engine(settings: Config, connection: sqlite3.Connection) -> AnyEngine
 
 
 def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
-    """The model to run: MODEL_PATH, else the deployed one, else BASE_MODEL, else the small one."""
-    deployed = database.deployed_model(connection)
-    path = settings.model_path or (deployed and deployed.path) or settings.base_model
+    """The model to run: MODEL_PATH, else the chosen one, else BASE_MODEL, else the small one."""
+    path = settings.model_path or database.chosen_path(connection) or settings.base_model
     path = path or catalog.small_model(settings.models_dir)
     catalog.check_gguf(path)
     return path
@@ -94,25 +92,17 @@ def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
 
 async def run(
     settings: Config, connection: sqlite3.Connection, engine: AnyEngine, is_supervised: bool
-) -> None:
-    """Load the model, connect, and stay until asked to stop."""
+) -> int:
+    """Load the model, connect, and stay until asked to stop; the exit code."""
     discord_api.use(settings.api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
     answerer = Handler(connection, engine, recall, settings.application_id)
     leaving = Leaving(answerer)
-
-    def make_bot(shards: int) -> PersonaBot:
-        database.remember(connection, "shards", str(shards))  # the launcher counts the logins
-        if shards == 1:
-            return PersonaBot(settings, connection, answerer, leaving, engine.name)
-        return ShardedPersonaBot(
-            settings, connection, answerer, leaving, engine.name, shard_count=shards
-        )
-
-    talking = asyncio.create_task(_talk(engine, recall, settings, make_bot))
+    parts = Parts(settings, connection, engine, recall, answerer, leaving, is_supervised)
+    leaving.talking = talking = asyncio.create_task(_talk(parts))
     beating = asyncio.create_task(_beat_forever(connection, engine))
-    on_stop_request(lambda: leaving.ask(talking), watch_stdin=is_supervised)
+    on_stop_request(leaving.ask, watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await talking
@@ -120,16 +110,17 @@ async def run(
         beating.cancel()
         await engine.close()
         recall.close()
+    return leaving.exit_code
 
 
-async def _talk(
-    engine: AnyEngine, recall: Recall, settings: Config, make_bot: Callable[[int], "PersonaBot"]
-) -> None:
-    await engine.start()
-    indexing = asyncio.create_task(recall.index_forever())
+async def _talk(parts: "Parts") -> None:
+    await parts.engine.start()
+    indexing = asyncio.create_task(parts.recall.index_forever())
     try:
-        bot = make_bot(await gateway.shards(settings))
-        await _stay_connected(bot, settings)
+        shards = await gateway.shards(parts.settings)
+        database.remember(parts.connection, "shards", str(shards))  # the launcher counts the logins
+        bot = PersonaBot(parts) if shards == 1 else ShardedPersonaBot(parts, shard_count=shards)
+        await _stay_connected(bot, parts.settings)
     finally:
         indexing.cancel()
     if bot.failure:
@@ -140,35 +131,47 @@ class Leaving:
     """A request to stop, followed when the reply in progress is finished."""
 
     def __init__(self, answerer: Handler) -> None:
-        self.is_asked = False
+        self.is_asked, self.exit_code = False, 0
+        self.talking: asyncio.Task[None] | None = None  # what keeps us connected
         self._answerer = answerer
 
-    def ask(self, talking: asyncio.Task[None]) -> None:
+    def ask(self) -> None:
         """Let what is being written be finished, then end the task that keeps us connected."""
         if not self.is_asked:
             self.is_asked = True
-            self._task = asyncio.ensure_future(self._follow(talking))
+            self._task = asyncio.ensure_future(self._follow())
 
-    async def _follow(self, talking: asyncio.Task[None]) -> None:
+    def ask_to_restart(self) -> None:
+        """The same, and have the supervisor start a new process."""
+        self.exit_code = config.RESTART_ME
+        self.ask()
+
+    async def _follow(self) -> None:
         log.info("stopping")
         deadline = time.monotonic() + FINISH_SECONDS
         while self._answerer.in_flight and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-        talking.cancel()
+        if self.talking:
+            self.talking.cancel()
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What the bot is made of."""
+
+    settings: Config
+    connection: sqlite3.Connection
+    engine: AnyEngine
+    recall: Recall
+    answerer: Handler
+    leaving: Leaving
+    is_supervised: bool
 
 
 class PersonaBot(commands.Bot):
     """discord.py's events, handed to the handler and the admin commands."""
 
-    def __init__(
-        self,
-        settings: Config,
-        connection: sqlite3.Connection,
-        answerer: Handler,
-        leaving: Leaving,
-        model_name: str,
-        **how: Any,
-    ) -> None:
+    def __init__(self, parts: Parts, **how: Any) -> None:
         intents = discord.Intents(
             guilds=True, guild_messages=True, guild_reactions=True, message_content=True
         )
@@ -183,13 +186,22 @@ class PersonaBot(commands.Bot):
             **how,
         )
         self.failure: UserError | None = None
-        self._settings, self._database = settings, connection
-        self._answerer, self._leaving = answerer, leaving
-        self._model_name = model_name
+        self._parts, self._answerer = parts, parts.answerer
+        self._settings, self._database = parts.settings, parts.connection
 
     async def setup_hook(self) -> None:
-        await self.add_cog(Admin(self._settings, self._database, self._model_name))
-        await self.add_cog(PrivacyCommands(self._settings))
+        parts, restart = self._parts, self._parts.leaving.ask_to_restart
+        await add_commands(
+            self,
+            parts.settings,
+            parts.connection,
+            parts.engine,
+            parts.recall,
+            restart,
+            Errands(self, parts.connection, restart) if parts.is_supervised else None,
+        )
+        watch = watch_consent(self, parts.connection, parts.settings.server_id)
+        self._watching = asyncio.create_task(watch)
 
     async def on_ready(self) -> None:
         if self.get_guild(self._settings.server_id) is None:
@@ -200,13 +212,15 @@ class PersonaBot(commands.Bot):
         log.info("connected as %d to server %d", self.application_id, self._settings.server_id)
 
     async def on_message(self, message: discord.Message) -> None:
-        if self._leaving.is_asked or message.author.bot or not self._is_ours(message):
+        if self._parts.leaving.is_asked or message.author.bot or message.webhook_id:
             return
-        is_admin = message.author.id in self._settings.admin_ids
-        if is_admin and (context := await self.get_context(message)).command:
-            await self.invoke(context)
-        else:
+        if not self._is_ours(message):
+            return
+        context = await self.get_context(message)
+        if context.command is None:
             await self._answerer.handle(message)
+        elif message.author.id in self._settings.admin_ids:  # for others nothing happens
+            await self.invoke(context)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         content = event.data.get("content")

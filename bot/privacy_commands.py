@@ -28,7 +28,6 @@ class PrivacyCommands(AdminCog):
     def __init__(self, config: Config) -> None:
         super().__init__(config.admin_ids)
         self._config = config
-        self._one_at_a_time = asyncio.Lock()
 
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
     @commands.hybrid_command(hidden=True, description="Exclude a person and erase what is known")  # type: ignore[arg-type]
@@ -37,8 +36,7 @@ class PrivacyCommands(AdminCog):
         """Erase a person, given as a mention or an id, and store nothing of theirs any more."""
         user_id = _id_of(person)
         await context.defer(ephemeral=True)
-        async with self._one_at_a_time:
-            done = await asyncio.to_thread(self._erase, user_id, reason, context.author.id)
+        done = await asyncio.to_thread(self._erase, user_id, reason, context.author.id)
         await answer(context, _outcome(user_id, done))
 
     @commands.hybrid_command(hidden=True, description="Let an excluded person in again")  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from storage.vectordb import VectorStore
 log = logging.getLogger(__name__)
 
 SOMEONE = "@someone"
+_ONE_AT_A_TIME = threading.Lock()
 LONG_NAME = 8  # characters; a shorter name may stand anywhere by chance
 
 
@@ -56,10 +58,21 @@ def erase(
 ) -> Erasure:
     """Exclude a person and remove them, and what others quote of them, from everything kept.
 
-    Raises `UserError` for the bot itself.
+    Raises `UserError` for the bot itself. In one process, one erasure waits for the other.
     """
     if people.is_this_bot(connection, user_id):
         raise UserError(f"{user_id} is the bot itself, which cannot be excluded.")
+    with _ONE_AT_A_TIME:
+        return _erase(config, connection, user_id, reason, erased_by)
+
+
+def _erase(
+    config: Config,
+    connection: sqlite3.Connection,
+    user_id: int,
+    reason: str,
+    erased_by: int | None,
+) -> Erasure:
     if reason or user_id not in database.excluded_users(connection):
         database.exclude_user(connection, user_id, reason, erased_by)
     known = people.written(connection, user_id)

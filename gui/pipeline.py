@@ -23,13 +23,15 @@ class Action:
 
 
 FETCH = Action("1_fetch_all_history.py", "Fetch new messages", "Fetching messages")
-ACTIONS = (
-    FETCH,
+DEPLOY = Action("5_deploy_bot.py", "Deploy", "Deploying")
+TRAINING = (
     Action("2_prepare_training_data.py", "Prepare data", "Preparing data"),
     Action("3_train_model.py", "Retrain model", "Training"),
     Action("4_evaluate_personality.py", "Evaluate", "Evaluating"),
-    Action("5_deploy_bot.py", "Deploy", "Deploying"),
+    DEPLOY,
 )
+ACTIONS = (FETCH, *TRAINING)
+_NEXT = "Next: "  # a script's hint for who types commands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class StepView:
 
     title: str = "Nothing is running"
     is_running: bool = False
+    is_done: bool = False
     is_failed: bool = False
     fraction: float | None = 0.0
     seconds_left: float | None = None
@@ -98,8 +101,8 @@ class Pipeline:
                 self._show(event)
             else:
                 lines.append(event)
-        if lines:
-            self.view = dataclasses.replace(self.view, last_line=lines[-1].text)
+        if telling := [line.text for line in lines if not line.text.startswith(_NEXT)]:
+            self.view = dataclasses.replace(self.view, last_line=telling[-1])
         if code is not None and not lines:  # the last of its lines was taken
             self._conclude(self._step, self._action, code)
         return lines
@@ -118,7 +121,7 @@ class Pipeline:
         if step.is_cancelled:
             self.view = StepView(f"{action.text}: cancelled", last_line=said)
         elif code == 0:
-            self.view = StepView(f"{action.text}: done", fraction=1.0, last_line=said)
+            self.view = StepView(f"{action.text}: done", is_done=True, fraction=1.0, last_line=said)
         else:
             word = "needs you" if code == NEEDS_A_PERSON else f"failed (exit code {code})"
             self.view = StepView(f"{action.text}: {word}", is_failed=True, last_line=said)

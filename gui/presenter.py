@@ -11,6 +11,7 @@ from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
 from gui.chores import BACKUP, EXCLUDE, PACK, Chores
+from gui.errands import Errands
 from gui.first_run import mending
 from gui.log_files import LogFiles
 from gui.log_store import LogStore
@@ -31,6 +32,7 @@ DEBOUNCE_SECONDS = 0.3
 SETTINGS_SECONDS = 1.0
 MEMORY_SECONDS = 2.0
 STATS_SECONDS = 5.0
+ERRAND_SECONDS = 0.5
 _TONES = {
     State.RUNNING: "good",
     State.STARTING: "busy",
@@ -54,6 +56,7 @@ class Presenter:
         self.is_closing = False
         self._files: LogFiles | None = None
         self._chores: Chores | None = None
+        self._errands: Errands | None = None
         self._connection: sqlite3.Connection | None = None
         self._settings, self._stats = Settings(), Stats()
         self._pending: dict[str, Any] = {}
@@ -191,6 +194,7 @@ class Presenter:
             self.session.controller.tick(now)
             lines += self._bot_lines(self.session, now)
             lines += self.pipeline.tick(now)
+            self._run_errands(now)
             self._read(now)
             self._see_to_chores(now)
         lines += self._said
@@ -268,6 +272,7 @@ class Presenter:
         self._files = LogFiles(session.data_dir / "logs", self.preferences.keep_logs_days)
         self._chores = Chores(session.data_dir, time.time())
         self.pipeline = Pipeline(session.python, session.env_path, session.scripts)
+        self._errands = Errands(self._connection, self.pipeline)
         if session.starts_at_once:
             session.controller.start()
 
@@ -299,6 +304,15 @@ class Presenter:
                 self._reached = milestones.take(self._connection) or self._reached
         except sqlite3.OperationalError as error:
             log.warning("the database is busy: %s", error)
+
+    def _run_errands(self, now: float) -> None:
+        """Look after what admins asked for in Discord; later, while the database is locked."""
+        assert self._errands
+        if self._errands.is_busy or self._is_due("errands", ERRAND_SECONDS, now):
+            try:
+                self._errands.tick(now, self.is_closing)
+            except sqlite3.OperationalError as error:
+                log.warning("the database is busy: %s", error)
 
     def _see_to_chores(self, now: float) -> None:
         assert self._chores and self.pipeline

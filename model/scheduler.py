@@ -160,8 +160,9 @@ class Scheduler:
 
     def _decode(self) -> list[tuple[Job, int]]:
         """Read what fits into a batch; the jobs that have nothing left to read, with their rows."""
-        batch, ready = self._batch, []
-        batch.n_tokens, self._reading = 0, []
+        batch, self._reading = self._batch, []
+        batch.n_tokens = 0
+        ready: list[tuple[Job, int]] = []
         room = self._chunk + sum(bool(job.said) for job in self._jobs)
         for job in sorted(self._jobs, key=lambda job: (job.is_reading_ahead, job.unread)):
             if self._reading and job.is_reading_ahead:

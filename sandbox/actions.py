@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sandbox import guilds, payloads
+from sandbox import guilds, interactions, payloads
 from sandbox.gateway import Gateway
+from sandbox.interactions import Interaction
 from sandbox.payloads import Json
 from sandbox.world import DEFAULT, FORUM, PUBLIC_THREAD, SLASH_COMMAND, TEXT, Place, Post, World
 
@@ -108,20 +109,47 @@ class Actions:
 
     async def invoke(
         self, place_id: int, person_id: int, command: Json, options: Json
-    ) -> "Interaction":
-        """Somebody uses a slash command; the bot's answers arrive in the interaction."""
-        interaction = Interaction(self.world, place_id, person_id, command, options)
+    ) -> Interaction:
+        """Somebody uses a slash command; the bot's answers arrive in the interaction.
+
+        The name of a subcommand stands among the options with a dictionary of its own ones.
+        """
+        used = interactions.used(self.world, command, options, place_id)
+        return await self._interact(place_id, person_id, interactions.COMMAND, used)
+
+    async def complete(
+        self, place_id: int, person_id: int, command: Json, options: Json, focused: str
+    ) -> Interaction:
+        """Somebody types a slash command's option, and waits for suggestions: its `choices`."""
+        typing = interactions.used(self.world, command, options, place_id, focused)
+        return await self._interact(place_id, person_id, interactions.COMPLETION, typing)
+
+    async def press(self, post: Post, person_id: int, custom_id: str) -> Interaction:
+        """Somebody presses a button below a post; the bot's answers arrive in the interaction."""
+        data = {"custom_id": custom_id, "component_type": 2}
+        return await self._interact(post.place_id, person_id, interactions.BUTTON, data, post)
+
+    async def _interact(
+        self, place_id: int, person_id: int, kind: int, data: Json, below: Post | None = None
+    ) -> Interaction:
+        interaction = Interaction(self.world, place_id, person_id, kind, data, below)
         self.interactions[interaction.token] = interaction
         await self._gateway.dispatch("INTERACTION_CREATE", interaction.event())
         return interaction
 
     async def answer(
-        self, interaction: "Interaction", content: str, allowed: Json | None, is_private: bool
+        self,
+        interaction: Interaction,
+        content: str,
+        allowed: Json | None,
+        is_private: bool,
+        components: Sequence[Json] = (),
     ) -> Post:
         """The bot answers a slash command: everybody in the channel, or the asker alone."""
         world = self.world
         post = Post(world.new_id(), interaction.place_id, world.bot_id, content)
         post.application_id, post.is_private = world.bot_id, is_private
+        post.components = tuple(components)
         post.type = DEFAULT if interaction.answers else SLASH_COMMAND
         world.set_mentions(post, allowed)
         interaction.answers.append(post)
@@ -156,65 +184,3 @@ class Actions:
             event["post"] = post
         for queue in self.listeners:
             queue.put_nowait(event)
-
-
-class Interaction:
-    """One use of a slash command and what the bot answers to it."""
-
-    def __init__(
-        self, world: World, place_id: int, person_id: int, command: Json, options: Json
-    ) -> None:
-        self._world = world
-        self.id = world.new_id()
-        self.token = f"interaction-{self.id}"
-        self.place_id, self.person_id = place_id, person_id
-        self.command, self.options = command, options
-        self.answers: list[Post] = []
-        self.is_acknowledged = self.is_promised = self.is_private = False
-        self.answered = asyncio.Event()
-
-    def event(self) -> Json:
-        """INTERACTION_CREATE."""
-        place = self._world.places[self.place_id]
-        types = {option["name"]: option["type"] for option in self.command.get("options") or []}
-        return {
-            "id": str(self.id),
-            "application_id": str(self._world.bot_id),
-            "type": 2,
-            "token": self.token,
-            "version": 1,
-            "attachment_size_limit": 10_485_760,
-            "locale": "en-US",
-            "channel_id": str(place.id),
-            "channel": guilds.channel(self._world, place),
-            "app_permissions": guilds.EVERYONE_PERMISSIONS,
-            "entitlements": [],
-            **(self._in_private() if place.is_direct else self._in_guild()),
-            "data": {
-                "id": self.command["id"],
-                "name": self.command["name"],
-                "type": 1,
-                **payloads.in_guild(self._world, place.id),
-                "options": [
-                    {"name": name, "type": types.get(name, 3), "value": value}
-                    for name, value in self.options.items()
-                ],
-            },
-        }
-
-    def _in_guild(self) -> Json:
-        guild_id, person = str(self._world.guild_id), self._world.people[self.person_id]
-        permissions = {"permissions": guilds.EVERYONE_PERMISSIONS}
-        return {
-            "guild_id": guild_id,
-            "guild": {"id": guild_id, "locale": "en-US", "features": []},
-            "guild_locale": "en-US",
-            "member": {**payloads.member(person), **permissions},
-            "authorizing_integration_owners": {"0": guild_id},
-            "context": 0,
-        }
-
-    def _in_private(self) -> Json:
-        person = self._world.people[self.person_id]
-        owners = {"authorizing_integration_owners": {"0": "0"}, "context": 1}
-        return {"user": payloads.user(person), **owners}

@@ -108,7 +108,7 @@ def message(world: World, post: Post, with_reference: bool = True) -> Json:
         "mention_roles": [str(number) for number in post.role_mentions],
         "attachments": [_attachment(post, n) for n in range(len(post.attachments))],
         "embeds": [],
-        "components": [],
+        "components": list(post.components),
         "pinned": False,
         "type": post.type,
         "flags": EPHEMERAL if post.is_private else 0,

@@ -1,15 +1,16 @@
-"""The bot's answers to slash commands: the callback and the messages that follow it."""
+"""The bot's answers to slash commands and buttons: the callback and the messages after it."""
 
 from typing import Any
 
 from sandbox import payloads
-from sandbox.actions import Interaction
+from sandbox.interactions import COMPLETION, Interaction
 from sandbox.payloads import EPHEMERAL, Json
 from sandbox.rest import ApiError, Call, Rest, invalid, unknown
 from sandbox.routes import allowed_mentions, content_of
 from sandbox.world import Post
 
-MESSAGE, DEFERRED = 4, 5
+MESSAGE, DEFERRED, SUGGESTIONS = 4, 5, 8
+MOST_CHOICES = 25
 
 
 def register(rest: Rest) -> None:
@@ -30,10 +31,14 @@ async def callback(call: Call) -> Json | None:
     if interaction.is_acknowledged:
         raise ApiError(400, 40060, "Interaction has already been acknowledged.")
     kind, data = body.get("type"), body.get("data") or {}
-    if kind not in (MESSAGE, DEFERRED):
-        raise invalid("type", "A slash command is answered with 4 or 5 here.")
+    kinds = (SUGGESTIONS,) if interaction.kind == COMPLETION else (MESSAGE, DEFERRED)
+    if kind not in kinds:
+        raise invalid("type", "It is answered with 4 or 5 here, and what is typed with 8.")
     if not isinstance(data, dict):
         raise invalid("data", "Only dictionaries may be used in a DictType")
+    if kind == SUGGESTIONS:
+        _suggest(interaction, data)
+        return None
     created: Json = {}
     if kind == MESSAGE:
         post = await _answer(call, interaction, data, _is_private(data))
@@ -43,9 +48,21 @@ async def callback(call: Call) -> Json | None:
         interaction.is_private = _is_private(data)
     if call.request.query.get("with_response", "0").lower() not in ("1", "true"):
         return None
-    state = {"id": str(interaction.id), "type": 2, "response_message_loading": kind == DEFERRED}
+    state = {
+        "id": str(interaction.id),
+        "type": interaction.kind,
+        "response_message_loading": kind == DEFERRED,
+    }
     state["response_message_ephemeral"] = _is_private(data)
     return {"interaction": state, **created}
+
+
+def _suggest(interaction: Interaction, data: Json) -> None:
+    choices = data.get("choices")
+    if not isinstance(choices, list) or len(choices) > MOST_CHOICES:
+        raise invalid("choices", "Must be 25 or fewer in length.")
+    interaction.choices, interaction.is_acknowledged = choices, True
+    interaction.answered.set()
 
 
 async def follow_up(call: Call) -> Json:
@@ -81,7 +98,10 @@ async def _answer(call: Call, interaction: Interaction, body: Json, is_private: 
     if interaction.place_id not in call.world.places:
         raise unknown("Channel", 10003)
     content, allowed = content_of(body), allowed_mentions(body)
-    return await call.actions.answer(interaction, content, allowed, is_private)
+    components = body.get("components") or []
+    if not isinstance(components, list):
+        raise invalid("components", "Only lists may be used in a ListType")
+    return await call.actions.answer(interaction, content, allowed, is_private, components)
 
 
 def _interaction(call: Call) -> Interaction:

@@ -91,6 +91,7 @@ class Post:
     nonce: str | None = None
     application_id: int | None = None
     is_private: bool = False
+    components: tuple[dict[str, object], ...] = ()
 
     @property
     def is_loud(self) -> bool:

@@ -238,6 +238,7 @@ def models(connection: sqlite3.Connection) -> list[Model]:
 
 def deploy(connection: sqlite3.Connection, name: str) -> None:
     """Make a registered model the bot's, from its next start."""
+    use_base(connection, None)
     connection.execute(
         "INSERT INTO deployments (model, deployed_at) VALUES (?, ?)",
         (name, time.time()),
@@ -246,6 +247,7 @@ def deploy(connection: sqlite3.Connection, name: str) -> None:
 
 def rollback(connection: sqlite3.Connection) -> str | None:
     """Take the newest deployment back; the name in force then, None for the base model."""
+    use_base(connection, None)
     connection.execute(
         "DELETE FROM deployments WHERE deployment_id = (SELECT max(deployment_id) FROM deployments)"
     )
@@ -255,7 +257,25 @@ def rollback(connection: sqlite3.Connection) -> str | None:
 
 def deployed_model(connection: sqlite3.Connection) -> Model | None:
     """The fine-tuned model in force, None while the bot runs a base model."""
+    if recall(connection, _BASE):
+        return None
     row = connection.execute(
         "SELECT model FROM deployments ORDER BY deployment_id DESC LIMIT 1"
     ).fetchone()
     return next((model for model in models(connection) if row and model.name == row[0]), None)
+
+
+def use_base(connection: sqlite3.Connection, path: Path | None) -> None:
+    """Have the bot run a base model from its next start, until one is deployed again."""
+    remember(connection, _BASE, str(path or ""))
+
+
+def chosen_path(connection: sqlite3.Connection) -> Path | None:
+    """The file of the base model that was chosen, or of the deployed one; None for neither."""
+    if base := recall(connection, _BASE):
+        return Path(base)
+    deployed = deployed_model(connection)
+    return deployed.path if deployed else None
+
+
+_BASE = "base_in_use"

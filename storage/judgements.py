@@ -4,6 +4,8 @@ import dataclasses
 import sqlite3
 import time
 
+from storage.messages import snowflake_at
+
 BAD = "bad"
 
 
@@ -66,14 +68,40 @@ def take_back(connection: sqlite3.Connection, reply_id: int) -> None:
     connection.execute("DELETE FROM judgements WHERE reply_id = ?", (reply_id,))
 
 
+def withdraw(connection: sqlite3.Connection, reply_id: int) -> None:
+    """Keep that a reply is bad, and that it is deleted, with its text: what not to say again."""
+    reject(connection, reply_id)
+    connection.execute(
+        "UPDATE messages SET deleted_at = unixepoch() WHERE message_id = ? AND deleted_at IS NULL",
+        (reply_id,),
+    )
+
+
+def put_back(connection: sqlite3.Connection, reply_id: int) -> None:
+    """A withdrawn reply could not be deleted after all; it is still bad."""
+    connection.execute(
+        "UPDATE messages SET deleted_at = NULL WHERE message_id = ? AND content != ''", (reply_id,)
+    )
+
+
+def forget_before(connection: sqlite3.Connection, moment: float) -> None:
+    """Forget the text of withdrawn replies that are older than a moment (seconds)."""
+    connection.execute(
+        "UPDATE messages SET content = '' WHERE message_id < ? AND deleted_at IS NOT NULL"
+        " AND content != ''",
+        (snowflake_at(moment),),
+    )
+
+
 def rejected_replies(connection: sqlite3.Connection) -> list[Rejected]:
-    """Every bad reply that is still stored with what it answered, oldest first."""
+    """Every bad reply of a model's whose text is known, with what it answered, oldest first."""
     rows = connection.execute(
         "SELECT j.reply_id, r.trigger_id, r.channel_id, own.content FROM judgements j"
         " JOIN replies r ON r.message_id = j.reply_id"
-        " JOIN messages own ON own.message_id = j.reply_id AND own.deleted_at IS NULL"
+        " JOIN messages own ON own.message_id = j.reply_id AND own.content != ''"
         " JOIN messages said ON said.message_id = r.trigger_id AND said.deleted_at IS NULL"
-        " WHERE j.verdict = ? ORDER BY j.reply_id",
+        " LEFT JOIN explanations e ON e.reply_id = j.reply_id"
+        " WHERE j.verdict = ? AND coalesce(e.sampling, '') != '{}' ORDER BY j.reply_id",
         (BAD,),
     )
     return [Rejected(*row) for row in rows]

@@ -112,11 +112,14 @@ def edit(connection: sqlite3.Connection, message_id: int, content: str, edited_a
 
 
 def mark_deleted(connection: sqlite3.Connection, message_ids: Iterable[int]) -> None:
-    """Forget the text of messages that were deleted on Discord; keep that they existed."""
+    """Forget the text of messages that were deleted on Discord; keep that they existed.
+
+    Only the text of a reply that was withdrawn (`storage/judgements.py`) is kept.
+    """
     ids = [(message_id,) for message_id in message_ids]
     connection.executemany(
-        "UPDATE messages SET content = '', deleted_at = coalesce(deleted_at, unixepoch())"
-        " WHERE message_id = ?",
+        "UPDATE messages SET content = '', deleted_at = unixepoch()"
+        " WHERE message_id = ? AND deleted_at IS NULL",
         ids,
     )
     for table in ("reactions", "embeddings"):

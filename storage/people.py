@@ -135,6 +135,10 @@ def erase(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:
         "vectors": f"DELETE FROM embeddings WHERE message_id {own}",
         "judgements of replies to them": "DELETE FROM judgements WHERE reply_id IN"
         f" (SELECT message_id FROM replies WHERE trigger_id {own})",
+        "explanations of replies to them": "DELETE FROM explanations WHERE reply_id IN"
+        f" (SELECT message_id FROM replies WHERE trigger_id {own})",
+        "withdrawn replies to them": "UPDATE messages SET content = '' WHERE deleted_at IS NOT NULL"
+        f" AND message_id IN (SELECT message_id FROM replies WHERE trigger_id {own})",
         "replies to them": f"DELETE FROM replies WHERE trigger_id {own}",
         "answers to them": f"UPDATE messages SET reply_to = NULL WHERE reply_to {own}",
         "thread names": f"UPDATE channels SET name = '' WHERE channel_id {own}",
@@ -143,6 +147,21 @@ def erase(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:
         "consents": "DELETE FROM consents WHERE user_id = ?",
     }
     return {what: connection.execute(sql, (user_id,)).rowcount for what, sql in steps.items()}
+
+
+def count_stored(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:
+    """How much of a person is stored, by what it is."""
+    own = "IN (SELECT message_id FROM messages WHERE author_id = ?)"
+    kinds = {
+        "messages": "SELECT count(*) FROM messages WHERE author_id = ?",
+        "attachments' names": "SELECT coalesce(sum(json_array_length(attachments)), 0)"
+        " FROM messages WHERE author_id = ?",
+        "reactions to them": "SELECT coalesce(sum(count), 0) FROM reactions"
+        f" WHERE message_id {own}",
+        "replies of the bot's to you": f"SELECT count(*) FROM replies WHERE trigger_id {own}",
+        "names": "SELECT count(*) FROM users WHERE user_id = ?",
+    }
+    return {what: connection.execute(sql, (user_id,)).fetchone()[0] for what, sql in kinds.items()}
 
 
 def count_naming(connection: sqlite3.Connection, name: str) -> int:

@@ -122,6 +122,38 @@ MIGRATIONS = [
         judged_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE explanations (
+        reply_id INTEGER PRIMARY KEY,
+        reason TEXT NOT NULL,
+        probability REAL NOT NULL,
+        context_count INTEGER NOT NULL,
+        recalled_count INTEGER NOT NULL,
+        sampling TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE quiet (
+        channel_id INTEGER PRIMARY KEY,
+        until REAL
+    ) STRICT;
+
+    CREATE TABLE requests (
+        request_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        step TEXT NOT NULL CHECK (step IN ('fetch', 'train', 'deploy')),
+        argument TEXT NOT NULL,
+        channel_id INTEGER NOT NULL,
+        answer_id INTEGER NOT NULL,
+        asked_at REAL NOT NULL,
+        is_told INTEGER NOT NULL DEFAULT 0 CHECK (is_told IN (0, 1))
+    ) STRICT;
+
+    CREATE TABLE request_progress (
+        request_id INTEGER PRIMARY KEY,
+        state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed')),
+        text TEXT NOT NULL,
+        changed_at REAL NOT NULL
+    ) STRICT;
+    """,
 ]
 
 

@@ -1,9 +1,11 @@
 """A channel of a real client in the sandbox, in which an admin and a member talk to the bot."""
 
+import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import discord
 from discord.ext import commands
@@ -11,17 +13,19 @@ from discord.ext import commands
 from bot import config
 from bot.config import Config
 from data.discord_api import use
+from sandbox.interactions import Interaction
 from sandbox.server import Sandbox
 from sandbox.world import Post, World
 from storage import database
-from tests.sandbox.conftest import ALICE, Client, online
+from tests.sandbox.conftest import ALICE, SECONDS, Client, online
 from tests.settings import write_env
-
-MakeCog = Callable[[Config, sqlite3.Connection], commands.Cog]
 
 
 class Bot(Client, commands.Bot):
     """A real bot that keeps every event it is told of."""
+
+
+MakeCog = Callable[[Bot, Config, sqlite3.Connection], commands.Cog]
 
 
 class Room:
@@ -31,14 +35,40 @@ class Room:
         self.sandbox, self.database, self.bot = sandbox, connection, bot
         self.place = next(iter(sandbox.world.places.values()))
 
-    async def ask(self, text: str, author: int | None = None) -> str:
+    async def ask(self, text: str, author: int | None = None, **how: Any) -> str:
         """What the bot says to a message, of an admin's unless somebody else is named."""
-        asked = await self.say(text, author)
+        asked = await self.say(text, author, **how)
         await self.bot.sees(lambda: bool(self._answers(asked)))
         return self._answers(asked)[-1].content
 
-    async def say(self, text: str, author: int | None = None) -> Post:
-        return await self.sandbox.say(self.place.id, author or self.sandbox.world.owner_id, text)
+    async def say(self, text: str, author: int | None = None, **how: Any) -> Post:
+        who = author or self.sandbox.world.owner_id
+        return await self.sandbox.say(self.place.id, who, text, **how)
+
+    async def use(self, name: str, author: int | None = None, **options: Any) -> Interaction:
+        """Somebody uses a slash command, an admin unless somebody else is named; answered."""
+        who = author or self.sandbox.world.owner_id
+        used = await self.sandbox.actions.invoke(self.place.id, who, self.command(name), options)
+        await asyncio.wait_for(used.answered.wait(), SECONDS)
+        return used
+
+    async def suggested(self, name: str, focused: str, **options: Any) -> list[str]:
+        """What the bot suggests to an admin who types an option."""
+        typing = await self.sandbox.actions.complete(
+            self.place.id, self.sandbox.world.owner_id, self.command(name), options, focused
+        )
+        await asyncio.wait_for(typing.answered.wait(), SECONDS)
+        return [choice["value"] for choice in typing.choices]
+
+    def command(self, name: str) -> dict[str, Any]:
+        """A slash command as it was synced."""
+        return next(c for c in self.sandbox.world.commands if c["name"] == name)
+
+    @property
+    def said(self) -> list[str]:
+        """All that the bot said to everybody."""
+        own = self.sandbox.world.bot_id
+        return [post.content for post in self.place.posts if post.author_id == own]
 
     def _answers(self, asked: Post) -> list[Post]:
         own = self.sandbox.world.bot_id
@@ -55,7 +85,7 @@ async def room(folder: Path, make_cog: MakeCog) -> AsyncIterator[Room]:
         settings = config.load(write_env(folder, sandbox, MODELS_DIR=str(folder / "models")))
         connection = database.connect(settings.database_path)
         bot = Bot(command_prefix="!", help_command=None, intents=discord.Intents.all())
-        await bot.add_cog(make_cog(settings, connection))
+        await bot.add_cog(make_cog(bot, settings, connection))
         async with online(sandbox, bot):
             yield Room(sandbox, connection, bot)
         assert not sandbox.actions.pings

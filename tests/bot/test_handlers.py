@@ -43,7 +43,7 @@ class Talk:
 
     def __init__(self, folder: Path, sandbox: Sandbox, client: Client, engine: Scripted) -> None:
         self.database = database.connect(folder / "bot.sqlite3")
-        self.engine, self._sandbox, self._client = engine, sandbox, client
+        self.engine, self.sandbox, self._client = engine, sandbox, client
         self.place: Place = next(iter(sandbox.world.places.values()))
         recall = Recall(engine, folder / "bot.sqlite3", folder)
         own_id = sandbox.world.bot_id
@@ -51,11 +51,11 @@ class Talk:
 
     async def say(self, text: str) -> list[Post]:
         """A member addresses the bot; what it says to that."""
-        return await self.say_to_all(f"<@{self._sandbox.world.bot_id}> {text}")
+        return await self.say_to_all(f"<@{self.sandbox.world.bot_id}> {text}")
 
     async def say_to_all(self, text: str) -> list[Post]:
         """A member writes; what the bot says to that."""
-        post = await self._sandbox.say(self.place.id, ALICE, text)
+        post = await self.sandbox.say(self.place.id, ALICE, text)
         await self._client.sees(lambda: any(m.id == post.id for m in self._client.of("message")))
         (incoming,) = [m for m in self._client.of("message") if m.id == post.id]
         await self._handler.handle(incoming)

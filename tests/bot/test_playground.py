@@ -16,6 +16,7 @@ import pytest
 
 from bot.config import ROOT
 from bot.handlers import Handler
+from bot.participation import Reason
 from bot.playground import conversation
 from bot.recall import Recall
 from model import catalog, embeddings
@@ -196,7 +197,7 @@ def test_the_prompt_is_the_one_that_the_bot_would_make(
     engine = Scripted(model)
     path = tmp_path / "data" / "database" / "bot.sqlite3"
     handler = Handler(connection, engine, Recall(engine, path, tmp_path), OWN_ID)
-    asyncio.run(handler._generate(made[-1]))
+    asyncio.run(handler._generate(made[-1], Reason.MENTIONED))
     assert shown == json.loads(json.dumps(dataclasses.asdict(engine.prompts[0])))
     assert shown["turns"][0] == {"name": "amber", "text": said[0]}
 

@@ -22,7 +22,7 @@ TEXT = "the heron stands in the cold river"
 
 @contextlib.asynccontextmanager
 async def room(folder: Path) -> AsyncIterator[Room]:
-    async with open_room(folder, lambda settings, _: PrivacyCommands(settings)) as here:
+    async with open_room(folder, lambda _, settings, __: PrivacyCommands(settings)) as here:
         with database.transaction(here.database):
             own = Message(10**18 + 5, 1, here.sandbox.world.bot_id, "bot", "hello", "self")
             messages.save(here.database, [Message(10**18, 1, KIM, "kim", TEXT), own])

@@ -6,7 +6,7 @@ from discord import app_commands
 
 from data.discord_api import use
 from sandbox import community
-from sandbox.actions import Interaction
+from sandbox.interactions import Interaction
 from sandbox.server import Sandbox
 from sandbox.world import Place, Post, World, populate
 from tests.sandbox.conftest import ALICE, Client, online

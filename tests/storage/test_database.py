@@ -210,3 +210,17 @@ def test_snowflakes_tell_the_time() -> None:
     assert messages.snowflake_time(175928847299117063) == pytest.approx(1462015105.796)
     now = round(time.time(), 3)
     assert messages.snowflake_time(messages.snowflake_at(now)) == pytest.approx(now, abs=0.002)
+
+
+def test_a_base_model_is_used_until_one_is_deployed_again(tmp_path: Path) -> None:
+    connection = database.connect(tmp_path / "bot.sqlite3")
+    assert database.chosen_path(connection) is None
+    own = Model("own", tmp_path / "own.gguf", "base", "", {}, 1.0)
+    database.add_model(connection, own)
+    database.deploy(connection, "own")
+    assert database.chosen_path(connection) == own.path
+    database.use_base(connection, tmp_path / "base.gguf")
+    assert database.chosen_path(connection) == tmp_path / "base.gguf"
+    assert database.deployed_model(connection) is None
+    database.deploy(connection, "own")
+    assert database.chosen_path(connection) == own.path

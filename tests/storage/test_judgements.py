@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, judgements, messages
+from storage import channels, database, explanations, judgements, messages
 from storage.channels import Channel
+from storage.explanations import Why
 from storage.messages import Message, Reply
 
 ANN, BOT = 5, 9
@@ -76,3 +77,44 @@ def test_a_bad_reply_without_its_question_teaches_nothing(connection: sqlite3.Co
     judgements.reject(connection, 77)  # of a message that nobody knows
     messages.mark_deleted(connection, [FIRST + (4 << 32)])
     assert judgements.rejected_replies(connection) == []
+
+
+def test_a_withdrawn_reply_is_gone_but_for_its_lesson(connection: sqlite3.Connection) -> None:
+    newest = judgements.exchanges(connection)[0]
+    judgements.withdraw(connection, newest.reply_id)
+    messages.mark_deleted(connection, [newest.reply_id])  # as Discord tells of it
+    assert newest.reply_id not in {one.reply_id for one in judgements.exchanges(connection)}
+    assert not messages.by_ids(connection, [newest.reply_id])
+    assert newest.reply not in {m.content for m in messages.recent(connection, 1, 50)}
+    assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 2"]
+
+
+def test_a_reply_that_cannot_be_deleted_is_put_back(connection: sqlite3.Connection) -> None:
+    newest = judgements.exchanges(connection)[0]
+    judgements.withdraw(connection, newest.reply_id)
+    judgements.put_back(connection, newest.reply_id)
+    assert judgements.exchanges(connection)[0].is_rejected
+
+
+def test_what_was_deleted_before_has_no_text_to_put_back(connection: sqlite3.Connection) -> None:
+    newest = judgements.exchanges(connection)[0]
+    messages.mark_deleted(connection, [newest.reply_id])
+    judgements.withdraw(connection, newest.reply_id)
+    judgements.put_back(connection, newest.reply_id)
+    assert not messages.by_ids(connection, [newest.reply_id])
+    assert not judgements.rejected_replies(connection)
+
+
+def test_old_lessons_are_forgotten_with_the_messages(connection: sqlite3.Connection) -> None:
+    for one in judgements.exchanges(connection):
+        judgements.withdraw(connection, one.reply_id)
+    judgements.forget_before(connection, messages.snowflake_time(FIRST + (4 << 32)))
+    assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 2"]
+
+
+def test_a_fixed_sentence_is_no_lesson(connection: sqlite3.Connection) -> None:
+    newest, older, _ = judgements.exchanges(connection)
+    for one, sampling in ((newest, {}), (older, {"top_k": 40})):
+        judgements.reject(connection, one.reply_id)
+        explanations.record(connection, one.reply_id, Why("asked", 1.0, 0, 0, sampling))
+    assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 1"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, judgements, messages, people
+from storage import channels, database, explanations, judgements, messages, people
 from storage.channels import Channel
 from storage.messages import Message, Reply
 from storage.people import Other
@@ -32,12 +32,36 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
             ],
         )
         messages.record_reply(connection, Reply(FIRST + 2, FIRST, 1, "model", 1.0))
-        judgements.reject(connection, FIRST + 2)
-        judgements.reject(connection, FIRST + 9)
+        why = explanations.Why("chance", 0.05, 3, 1, {})
+        for reply_id in (FIRST + 2, FIRST + 9):
+            judgements.reject(connection, reply_id)
+            explanations.record(connection, reply_id, why)
         for number in (FIRST, FIRST + 3):
             connection.execute("INSERT INTO embeddings VALUES (?, 'e', x'00')", (number,))
     people.decide(connection, KIM, True)
     return connection
+
+
+def test_a_withdrawn_reply_goes_with_the_person(connection: sqlite3.Connection) -> None:
+    judgements.withdraw(connection, FIRST + 2)
+    assert people.erase(connection, KIM)["withdrawn replies to them"] == 1
+    assert "beep" not in {content for (content,) in texts(connection)}
+    assert not judgements.rejected_replies(connection)
+
+
+def test_what_is_stored_of_a_person_is_counted(connection: sqlite3.Connection) -> None:
+    assert people.count_stored(connection, KIM) == {
+        "messages": 1,
+        "attachments' names": 1,
+        "reactions to them": 2,
+        "replies of the bot's to you": 1,
+        "names": 1,
+    }
+    assert set(people.count_stored(connection, 999).values()) == {0}
+
+
+def texts(connection: sqlite3.Connection) -> list[tuple[str]]:
+    return connection.execute("SELECT content FROM messages").fetchall()
 
 
 def rows(connection: sqlite3.Connection, table: str) -> list[tuple[object, ...]]:
@@ -66,6 +90,8 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
         "reactions": 1,
         "vectors": 1,
         "judgements of replies to them": 1,
+        "explanations of replies to them": 1,
+        "withdrawn replies to them": 0,
         "replies to them": 1,
         "answers to them": 2,
         "thread names": 1,
@@ -73,6 +99,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
         "names": 1,
         "consents": 1,
     }
+    assert connection.execute("SELECT reply_id FROM explanations").fetchall() == [(FIRST + 9,)]
     kept = {message.id: message for message in messages.history(connection)}
     assert set(kept) == {FIRST + 1, FIRST + 2, FIRST + 3}
     assert all(message.reply_to is None for message in kept.values())

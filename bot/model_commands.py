@@ -1,0 +1,142 @@
+"""Which models there are, and which one speaks: `!model list` and `!model use NAME`."""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import discord
+from discord import app_commands
+from discord.ext import commands
+
+from bot.admin_cog import AdminCog, Context, WrongValue, answer
+from bot.config import Config, UserError
+from bot.errands import Errands
+from bot.step_commands import NO_LAUNCHER
+from model import catalog
+from storage import database, requests
+from storage.database import Model, Settings
+
+log = logging.getLogger(__name__)
+
+SUGGESTED = 25  # Discord takes no more
+_UNTUNED = ("top_p", "min_p", "repeat_penalty")  # a temperature stays the owner's
+
+
+class ModelCommands(AdminCog):
+    """A name is looked up among the models that are known, and is never a path."""
+
+    def __init__(
+        self,
+        config: Config,
+        connection: sqlite3.Connection,
+        running: str,
+        restart: Callable[[], None],
+        errands: Errands | None = None,
+    ) -> None:
+        """`running` is the name of the file that speaks; `errands` None: nobody supervises it."""
+        super().__init__(config.admin_ids)
+        self._config, self._connection, self._running = config, connection, running
+        self._restart, self._errands = restart, errands
+
+    # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
+    @commands.hybrid_group(description="The models", invoke_without_command=True)  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    async def model(self, context: Context) -> None:
+        """List the models, or use another one."""
+        await self._list(context)
+
+    @model.command(name="list", description="List the models that there are")  # type: ignore[arg-type]
+    async def list_models(self, context: Context) -> None:
+        """List the trained models and the base models on this computer."""
+        await self._list(context)
+
+    @model.command(name="use", description="Have another model speak")  # type: ignore[arg-type]
+    @app_commands.describe(name="a name from the list")
+    async def use(self, context: Context, *, name: str) -> None:
+        """Deploy a model and restart the bot with it."""
+        trained, bases = await self._known()
+        if self._config.model_path:
+            raise UserError(
+                f"MODEL_PATH in {self._config.env_path.name} names a model, and it wins. Remove "
+                "that line first."
+            )
+        if name in trained:
+            await self._deploy(context, name)
+        elif name in bases:
+            await self._use_base(context, bases[name])
+        else:
+            raise WrongValue("There is no model by that name. !model list says which there are.")
+
+    @use.autocomplete("name")
+    async def _suggest(
+        self, interaction: discord.Interaction, typed: str
+    ) -> list[app_commands.Choice[str]]:
+        if interaction.user.id not in self._admin_ids:
+            return []
+        trained, bases = await self._known()
+        fitting = [name for name in (*trained, *bases) if typed.casefold() in name.casefold()]
+        return [app_commands.Choice(name=name, value=name) for name in fitting[:SUGGESTED]]
+
+    async def _list(self, context: Context) -> None:
+        trained, bases = await self._known()
+        lines = [self._mark(model.path) + _described(model) for model in trained.values()]
+        lines += [f"{self._mark(path)}`{name}`, a base model" for name, path in bases.items()]
+        await answer(context, "\n".join(lines) or "There is no model on this computer.")
+
+    def _mark(self, path: Path) -> str:
+        return "\N{BLACK RIGHT-POINTING SMALL TRIANGLE} " if path.stem == self._running else ""
+
+    async def _deploy(self, context: Context, name: str) -> None:
+        if self._errands is None:
+            raise UserError(
+                f"{NO_LAUNCHER}. Run python scripts/5_deploy_bot.py --model {name} on its "
+                "computer, and start the bot again."
+            )
+        await self._errands.ask(context, requests.DEPLOY, name)
+
+    async def _use_base(self, context: Context, path: Path) -> None:
+        usual = Settings()
+        with database.transaction(self._connection):
+            database.use_base(self._connection, path)
+            for name in _UNTUNED:
+                database.change_setting(self._connection, name, getattr(usual, name))
+        log.info("base model chosen by %d", context.author.id)
+        if self._errands is None:
+            await answer(context, f"{path.stem} speaks from the next start. {NO_LAUNCHER}.")
+            return
+        await answer(context, f"Restarting with {path.stem}.")
+        self._restart()
+
+    async def _known(self) -> tuple[dict[str, Model], dict[str, Path]]:
+        """The trained models whose file is there, newest first, and the base models' files."""
+        trained = {model.name: model for model in database.models(self._connection)}
+        return await asyncio.to_thread(_on_disk, trained, self._config)
+
+
+def _on_disk(trained: dict[str, Model], config: Config) -> tuple[dict[str, Model], dict[str, Path]]:
+    files = sorted((config.models_dir / "base").glob("*.gguf"))
+    files += [config.base_model] if config.base_model else []
+    bases = {path.stem: path for path in files if path.stem != catalog.EMBEDDER and _is_model(path)}
+    return {name: model for name, model in trained.items() if model.path.exists()}, bases
+
+
+def _is_model(path: Path) -> bool:
+    with contextlib.suppress(UserError):
+        catalog.check_gguf(path)
+        return True
+    return False
+
+
+def _described(model: Model) -> str:
+    bits = model.metrics.get("bits_per_char")
+    facts = [
+        f"on {model.base}",
+        time.strftime("%Y-%m-%d", time.gmtime(model.created_at)),
+        f"{bits:.3f} bits/char" if isinstance(bits, float) else "",
+        f"learned from {model.erased_people} erased since" if model.erased_people else "",
+    ]
+    return f"`{model.name}`, {', '.join(filter(None, facts))}"

@@ -1,0 +1,119 @@
+"""What admins have run: fetching, training, and the bot itself anew."""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+
+from discord import app_commands
+from discord.ext import commands
+
+from bot.admin_cog import AdminCog, Context, answer
+from bot.config import Config, UserError
+from bot.errands import TELL_SECONDS, Errands
+from bot.telling import Telling
+from data import fetcher, privacy
+from storage import database, requests
+
+log = logging.getLogger(__name__)
+
+NO_LAUNCHER = "No launcher runs this bot"
+_TRAIN = (
+    f"{NO_LAUNCHER}, so nothing is there to train it. Run scripts/2_prepare_training_data.py, "
+    "3_train_model.py, 4_evaluate_personality.py and 5_deploy_bot.py on its computer."
+)
+
+
+class StepCommands(AdminCog):
+    """The launcher runs the steps, where there is one. Without it the bot fetches by itself."""
+
+    def __init__(
+        self,
+        config: Config,
+        connection: sqlite3.Connection,
+        restart: Callable[[], None],
+        errands: Errands | None = None,
+    ) -> None:
+        """`errands` None: nobody supervises the bot."""
+        super().__init__(config.admin_ids)
+        self._config, self._connection = config, connection
+        self._restart, self._errands = restart, errands
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def cog_load(self) -> None:
+        if self._errands:
+            self._errands.go_on()
+
+    async def cog_unload(self) -> None:
+        if self._errands:
+            self._errands.stop()
+        if self._fetching:
+            self._fetching.cancel()
+
+    # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
+    @commands.hybrid_command(description="Start the bot anew")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    async def restart(self, context: Context) -> None:
+        """End, and have the launcher start the bot again, with the model that is deployed."""
+        if self._errands is None:
+            raise UserError(
+                f"{NO_LAUNCHER}, so nobody would start it again. Stop it and start it by hand."
+            )
+        await answer(context, "Restarting. It takes a few seconds.")
+        log.info("restart asked for by %d", context.author.id)
+        self._restart()
+
+    @commands.hybrid_command(description="Fetch the messages that are not known yet")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    async def fetch(self, context: Context) -> None:
+        """Fetch what is new in the server, and tell how it went in the answer."""
+        if not database.has_permission(self._connection):
+            raise privacy.permission_needed()
+        if self._errands:
+            await self._errands.ask(context, requests.FETCH)
+        elif self._fetching and not self._fetching.done():
+            await answer(context, "A fetch is running already.")
+        else:
+            told = await answer(context, "Fetching ...")
+            self._fetching = asyncio.create_task(self._fetch(Telling(told, context.channel)))
+
+    @commands.hybrid_command(description="Train the model anew on what was said here")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    async def train(self, context: Context) -> None:
+        """Prepare the data, train, evaluate, and deploy what is no worse than before."""
+        if self._errands is None:
+            raise UserError(_TRAIN)
+        await self._errands.ask(context, requests.TRAIN)
+
+    async def _fetch(self, telling: Telling) -> None:
+        progress = _Progress()
+        tells = asyncio.create_task(progress.tell_forever(telling))
+        try:
+            report = await fetcher.fetch(self._config, self._connection, progress.update)
+            outcome = "\n".join(report.sentences())
+        except UserError as error:
+            outcome = f"The fetch did not work: {error}"
+        except Exception as error:
+            log.exception("the fetch failed")
+            outcome = f"The fetch broke off ({type(error).__name__}); what was stored is kept."
+        finally:
+            tells.cancel()
+        await telling.say(outcome)
+
+
+class _Progress:
+    """How far a fetch is, told now and then by editing the answer to who asked for it."""
+
+    def __init__(self) -> None:
+        self._done = self._channels = self._messages = 0
+
+    def update(self, done: int, channels: int, count: int) -> None:
+        self._done, self._channels, self._messages = done, channels, count
+
+    async def tell_forever(self, telling: Telling) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            await telling.say(
+                f"Fetching: {self._done:,} of {self._channels:,} channels, "
+                f"{self._messages:,} messages so far ..."
+            )

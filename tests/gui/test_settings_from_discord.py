@@ -1,0 +1,35 @@
+"""What an admin sets in Discord is seen in the window at once, and the other way round."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+from bot.setting_commands import SettingCommands
+from gui.presenter import Presenter
+from gui.session import Session, Way
+from storage import database
+from tests.bot.room import room
+from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
+
+
+async def test_the_window_and_the_commands_see_each_other_at_once(
+    tmp_path: Path, session: Session
+) -> None:
+    async with room(
+        tmp_path, lambda _, config, database: SettingCommands(config.admin_ids, database)
+    ) as here:
+        path = tmp_path / "database" / "bot.sqlite3"
+        shared = dataclasses.replace(session, database_path=path)
+        presenter = Presenter(Way(lambda report: shared))
+        while not presenter.session:
+            presenter.tick(time.time())
+        await here.ask("!settemp 1.2")
+        presenter._due.clear()  # a second has passed
+        presenter.tick(time.time())
+        shown = presenter.snapshot(time.time()).settings
+        assert shown and shown.temperature == 1.2
+        presenter.change("temperature", 0.4)
+        presenter._write_at = 0.0
+        presenter.tick(time.time())
+        assert database.settings(here.database).temperature == 0.4
+        presenter.end()
