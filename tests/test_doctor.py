@@ -28,6 +28,7 @@ from tests.model import chat_servers
 from tests.settings import write_env
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.abcdefghijklmnopqrstuvwxyz0"
+EMPTY_GGUF = b"GGUF\x03" + bytes(100)  # whole: no keys, no tensors, and some room
 KIM = 987_654_321_098_765_432
 CANARIES = ("the heron stands in the river", "amber-fox", str(KIM), TOKEN, "123456789012345678")
 
@@ -90,18 +91,20 @@ def test_a_model_that_is_gone_or_no_model_is_told(env: Path, tmp_path: Path) -> 
     path.write_bytes(b"garbage")
     assert "not a GGUF" in text_of(env, "Model")
     path.write_bytes(b"GGUF" + bytes(100))
+    assert "damaged or incomplete" in text_of(env, "Model")
+    path.write_bytes(EMPTY_GGUF)
     assert states(env)["Model"] == computer.OK
 
 
 def test_a_model_that_was_changed_since_is_told(env: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine" / "mine.Q8_0.gguf"
     path.parent.mkdir()
-    path.write_bytes(b"GGUF" + bytes(100))
+    path.write_bytes(EMPTY_GGUF)
     env.write_text(f"{env.read_text()}\nMODEL_PATH={path}\n")
     facts = {"files": {"Q8_0": {"sha256": catalog.sha256(path)}}}
     (path.parent / "manifest.json").write_text(json.dumps(facts))
     assert "whole" in text_of(env, "Model")
-    path.write_bytes(b"GGUF" + bytes(99) + b"x")
+    path.write_bytes(EMPTY_GGUF[:-1] + b"x")
     assert states(env)["Model"] == computer.BAD
     (path.parent / "manifest.json").write_text("[garbage")
     assert "no sha256 is known" in text_of(env, "Model")
