@@ -39,6 +39,12 @@ _LEVELS = (
 _CONSENT = ("The admins decide", "Members can opt out", "Only members who opted in")
 _CONTEXTS = _numbers("tokens", 1024, 2048, 4096, 8192, 16384, 32768)
 _DAYS = _numbers("days", 0, 30, 90, 180, 365, 730, zero="Forever")
+_HOURS = tuple((str(hour), f"{hour}:00") for hour in range(24))
+_SHARES = (
+    ("0", "It never speaks unasked"),
+    *((f"{percent / 100:g}", f"{percent} % of the talk") for percent in (5, 10, 15, 25, 50)),
+    ("1", "No limit"),
+)
 _LOG_DAYS = _numbers("days", 7, 14, 30, 90, 365)
 
 SECTIONS: dict[str, tuple[Field, ...]] = {
@@ -119,6 +125,33 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
             TEXT,
             "Layers on the graphics card",
             "0: the processor only. -1: all of them.",
+        ),
+    ),
+    "Manners": (
+        Field(
+            "share_cap",
+            DATABASE,
+            CHOICE,
+            "Unasked, it says at most",
+            "Of the last 30 messages in a channel. Who asks it is always answered.",
+            _SHARES,
+        ),
+        Field(
+            "quiet_from",
+            DATABASE,
+            CHOICE,
+            "Speaks only when asked from",
+            "By this computer's clock. Twice the same hour: at no time.",
+            _HOURS,
+        ),
+        Field("quiet_until", DATABASE, CHOICE, "until", choices=_HOURS),
+        Field(
+            "hush_words",
+            DATABASE,
+            TEXT,
+            "Kill words",
+            "With commas between. Any member who says one to the bot has it be quiet in that "
+            "channel for half an hour. Empty: hush, be quiet, shut up and the like.",
         ),
     ),
     "Appearance": (

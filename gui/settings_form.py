@@ -60,7 +60,7 @@ class Form:
         """Every setting as it is now."""
         texts = env_file.read(self._here.env_path)
         own = dataclasses.asdict(preferences.read(self._folder))
-        found = {"at_login": self._autostart.is_enabled, "consent_mode": self._consent_mode()}
+        found = {"at_login": self._autostart.is_enabled, **self._in_database()}
         for name, field in FIELDS.items():
             if field.home == ENV:
                 found[name] = texts.get(name, "").strip() or _DEFAULTS.get(name, "")
@@ -99,9 +99,8 @@ class Form:
             homes[FIELDS[name].home][name] = text
         if homes[ENV]:
             self._write_env(homes[ENV])
-        for text in homes[DATABASE].values():
-            with contextlib.closing(database.connect(self._here.database_path)) as connection:
-                privacy.set_consent_mode(connection, text)
+        if homes[DATABASE]:
+            self._write_database(homes[DATABASE])
         for text in homes[SYSTEM].values():
             (self._autostart.enable if text == YES else self._autostart.disable)()
         kept = preferences.read(self._folder)
@@ -122,13 +121,26 @@ class Form:
     def _file(self, text: str) -> Path:
         return self._here.env_path.resolve().parent / Path(text).expanduser()
 
-    def _consent_mode(self) -> str:
+    def _in_database(self) -> dict[str, str]:
+        mode, words, live = privacy.ADMIN, "", database.Settings()
         path = self._here.database_path
         with contextlib.suppress(UserError):
             if path.exists():
                 with contextlib.closing(database.connect(path)) as connection:
-                    return privacy.consent_mode(connection)
-        return privacy.ADMIN
+                    mode, live = privacy.consent_mode(connection), database.settings(connection)
+                    words = database.recall(connection, "hush_words") or ""
+        numbers = {name: f"{value:g}" for name, value in dataclasses.asdict(live).items()}
+        return {"consent_mode": mode, "hush_words": words, **numbers}
+
+    def _write_database(self, values: dict[str, str]) -> None:
+        with contextlib.closing(database.connect(self._here.database_path)) as connection:
+            for name, text in values.items():
+                if name == "consent_mode":
+                    privacy.set_consent_mode(connection, text)
+                elif name in database.LIMITS:
+                    database.change_setting(connection, name, text)
+                else:
+                    database.remember(connection, name, text)
 
 
 def needs_restart(changes: Mapping[str, str]) -> bool:

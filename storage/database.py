@@ -27,6 +27,9 @@ class Settings:
     top_p: float = 0.9
     min_p: float = 0.05
     repeat_penalty: float = 1.1
+    share_cap: float = 0.25  # of the talk; what nobody asked for stays below it
+    quiet_from: float = 0.0  # hours of the day; two equal ones are no quiet hours
+    quiet_until: float = 0.0
 
 
 LIMITS = {
@@ -36,6 +39,9 @@ LIMITS = {
     "top_p": (0.05, 1.0),
     "min_p": (0.0, 0.5),
     "repeat_penalty": (0.8, 2.0),
+    "share_cap": (0.0, 1.0),
+    "quiet_from": (0.0, 24.0),
+    "quiet_until": (0.0, 24.0),
 }
 
 

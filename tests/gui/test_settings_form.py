@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import config
+from bot import config, hush
 from bot.config import UserError
 from data import privacy
 from gui import preferences, settings_form
@@ -66,6 +66,24 @@ def test_what_is_saved_is_there_for_all(form: Form, env: Path) -> None:
     with database.connect(found.database_path) as connection:
         assert privacy.consent_mode(connection) == "opt-in"
     assert needs_restart(changes) and not needs_restart({"notices": "all"})
+
+
+def test_manners_are_changed_while_the_bot_runs(form: Form, env: Path) -> None:
+    before = form.load()
+    assert (before["share_cap"], before["quiet_from"], before["hush_words"]) == ("0.25", "0", "")
+    changes = {
+        "share_cap": "0.05",
+        "quiet_from": "22",
+        "quiet_until": "7",
+        "hush_words": "pear, fig",
+    }
+    form.save(changes)
+    assert changes.items() <= form.load().items()
+    with database.connect(config.load(env).database_path) as connection:
+        live = database.settings(connection)
+        assert (live.share_cap, live.quiet_from, live.quiet_until) == (0.05, 22, 7)
+        assert hush.words(connection) == ("pear", "fig")
+    assert not needs_restart(changes)
 
 
 def test_start_at_login_is_the_systems_own_switch(form: Form) -> None:
