@@ -6,7 +6,6 @@ lists: what they say is nowhere kept and never printed.
 """
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -16,15 +15,13 @@ import numpy.typing as npt
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
 from bot.config import UserError
+from model.words import words as _words
 
 LEAST_WORDS = 6
 EXAMPLES = 10
 
 Array = npt.NDArray[Any]
 
-_CJK = "\u3040-\u30ff\u3400-\u9fff"  # written without spaces: a character counts as a word
-_LETTER = rf"[^\W_{_CJK}]"
-_WORD = re.compile(rf"[{_CJK}]|{_LETTER}+(?:'{_LETTER}+)*")
 _BLOCK = 64  # replies compared with the training data at a time, to bound memory
 
 
@@ -145,10 +142,6 @@ class _Corpus:
         stays = np.isin(self.runs, common)
         self.places = self.places[stays]
         self.runs = np.searchsorted(common, self.runs[stays])
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower().replace("\u2019", "'"))
 
 
 def _pairs(text: str) -> list[str]:

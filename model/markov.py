@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from bot.config import UserError
-from model.prompts import DISCORD_LIMIT
+from model.cutting import DISCORD_LIMIT
 
 LONGEST_REPLY = 200  # words and line ends
 

@@ -11,10 +11,10 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from model import cutting
 from storage.messages import Message
 
 SYSTEM = "You're a regular on this Discord server. Chat naturally."
-DISCORD_LIMIT = 2000
 LONGEST_MESSAGE = 600  # characters of a context message that are shown to the model
 FOR_OTHERS = ("\n\nUser:", "\n\nuser:")
 LONGEST_BURST = 4  # messages that one reply is sent as
@@ -240,8 +240,7 @@ def clean_name(name: str) -> str:
 
 def clean(text: str) -> str:
     """The reply without template artefacts, within Discord's limit. Its style is not touched."""
-    text = _CONTROL.split(_THOUGHT.sub("", text), maxsplit=1)[0].strip()
-    return text[:DISCORD_LIMIT].rstrip()
+    return cutting.fit(_CONTROL.split(_THOUGHT.sub("", text), maxsplit=1)[0].strip())
 
 
 def _turn(turn: Turn, before: str, template: Template) -> list[Piece]:

@@ -123,7 +123,8 @@ def channel(world: World, place: Place) -> Json:
     common["permission_overwrites"] = _overwrites(world, place)
     if place.kind == CATEGORY:
         return common
-    common |= {"last_message_id": last, "rate_limit_per_user": 0, "nsfw": False, "topic": None}
+    common |= {"last_message_id": last, "nsfw": False, "topic": None}
+    common |= {"rate_limit_per_user": place.slowmode_seconds}
     if place.kind == VOICE:
         common |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None, "video_quality_mode": 1}
     if place.kind == FORUM:
@@ -137,8 +138,9 @@ def channel(world: World, place: Place) -> Json:
 
 
 def _overwrites(world: World, place: Place) -> list[Json]:
-    view, history = 1 << 10, 1 << 16
+    view, write, history = 1 << 10, 1 << 11, 1 << 16
     denied = view * place.is_hidden | history * (not place.may_read_history)
+    denied |= write * (not place.may_write)
     if not denied:
         return []
     return [{"id": str(world.guild_id), "type": 0, "allow": "0", "deny": str(denied)}]
@@ -151,7 +153,7 @@ def _thread(world: World, place: Place) -> Json:
         "message_count": len(place.posts),
         "total_message_sent": len(place.posts),
         "member_count": 1,
-        "rate_limit_per_user": 0,
+        "rate_limit_per_user": place.slowmode_seconds,
         "bitrate": 64000,
         "user_limit": 0,
         "rtc_region": None,
@@ -160,7 +162,7 @@ def _thread(world: World, place: Place) -> Json:
             "archived": place.is_archived,
             "archive_timestamp": iso(place.active_ms),
             "auto_archive_duration": 4320,
-            "locked": False,
+            "locked": place.is_locked,
             "create_timestamp": iso(place.made_ms),
         },
     }

@@ -1,6 +1,8 @@
 """What each REST route does, in the order of Discord's reference."""
 
+import itertools
 import re
+import time
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
@@ -11,6 +13,7 @@ from sandbox.rest import ApiError, Call, Rest, invalid, snowflake, unknown
 from sandbox.world import CATEGORY, FORUM, TEXT, Place, Post
 
 LONGEST = 2000
+NONCE_MINUTES = 5
 
 
 def register(rest: Rest) -> None:
@@ -151,14 +154,16 @@ async def get_message(call: Call) -> Json:
 async def send(call: Call) -> Json:
     place, body = call.place(), call.object()
     _check_holds_messages(place)
+    if not place.may_write:
+        raise ApiError(403, 50013, "Missing Permissions")
     content = content_of(body)
     nonce = body.get("nonce")
     if not isinstance(nonce, (int, str, type(None))) or len(str(nonce)) > 25:
         raise invalid("nonce", "Must be 25 or fewer in length.")
     if nonce is not None and body.get("enforce_nonce"):
-        for post in place.posts[-20:]:
-            if post.nonce == str(nonce) and post.author_id == call.world.bot_id:
-                return payloads.message(call.world, post)
+        known = _known_by_nonce(place, call.world.bot_id, str(nonce))
+        if known:
+            return payloads.message(call.world, known)
     post = await call.actions.say(
         place.id,
         call.world.bot_id,
@@ -244,6 +249,13 @@ def check_guild(call: Call) -> None:
 def _check_holds_messages(place: Place) -> None:
     if place.kind in (FORUM, CATEGORY):
         raise ApiError(400, 50024, "Cannot execute action on this channel type")
+
+
+def _known_by_nonce(place: Place, author_id: int, nonce: str) -> Post | None:
+    """What was sent with a nonce in the past few minutes, which is how long Discord knows it."""
+    since_ms = time.time() * 1000 - NONCE_MINUTES * 60_000
+    recent = itertools.takewhile(lambda post: post.sent_ms > since_ms, reversed(place.posts))
+    return next((p for p in recent if p.author_id == author_id and p.nonce == nonce), None)
 
 
 def _check_own(call: Call, post: Post) -> None:

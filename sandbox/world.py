@@ -47,6 +47,9 @@ class Place:
     is_archived: bool = False
     is_hidden: bool = False
     may_read_history: bool = True
+    may_write: bool = True
+    slowmode_seconds: int = 0  # told to clients, not enforced
+    is_locked: bool = False
     recipient_id: int | None = None
     posts: list["Post"] = dataclasses.field(default_factory=list)
 
