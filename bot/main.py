@@ -30,7 +30,7 @@ from bot.handlers import NOBODY, Handler
 from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
 from bot.stopping import on_stop_request
-from data import discord_api
+from data import discord_api, speaking_policy
 from model import catalog
 from model.inference import Engine
 from storage import database, messages
@@ -127,7 +127,13 @@ class PersonaBot(commands.Bot):
         )
         self.failure: UserError | None = None
         self._settings, self._database = settings, connection
-        self._answerer = Handler(connection, engine, recall, settings.application_id)
+        self._answerer = Handler(
+            connection,
+            engine,
+            recall,
+            settings.application_id,
+            policy=speaking_policy.load(settings.participation_path),
+        )
         self._stopping = False
         self._model_name = engine.name
 
