@@ -71,6 +71,10 @@ class Config:
     def training_dir(self) -> Path:
         return self.data_dir / "training"
 
+    @property
+    def participation_path(self) -> Path:
+        return self.data_dir / "participation.json"
+
 
 def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
     """Read the file given and nothing else, or `.env` with the process's environment on top.

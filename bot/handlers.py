@@ -15,7 +15,8 @@ from bot import honesty, participation
 from bot.participation import Reason
 from bot.recall import Recall
 from bot.window import Windows
-from data import conversations, discord_api, links
+from data import conversations, discord_api, links, speaking, speaking_policy
+from data.speaking_policy import Policy
 from model import prompts
 from model.inference import AnyEngine, EngineError, Sampling
 from model.prompts import Turn
@@ -44,9 +45,11 @@ class Handler:
         recall: Recall,
         own_id: int,
         pause_seconds: float = PAUSE_SECONDS,
+        policy: Policy | None = None,
     ) -> None:
         self._connection, self._engine, self._recall = connection, engine, recall
         self._own_id, self._pause_seconds = own_id, pause_seconds
+        self._policy = policy
         self._common = links.common_words(messages.sample(connection, SAMPLE))
         self._turns: dict[int, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
         self._windows = Windows()
@@ -67,11 +70,15 @@ class Handler:
         if self._is_asked_what_it_is(message):
             await self._say_what_it_is(incoming, message)
             return
+        learned = speaking_policy.chosen(connection) == speaking_policy.LEARNED
         reason = participation.decide(
-            is_mentioned=self._own_id in message.mentions,
+            self._until(message),
+            own_id=self._own_id,
+            own_name=_own_name(incoming),
             is_reply_to_us=self._is_reply_to_us(message),
-            settings=database.settings(connection),
+            rate=database.settings(connection).response_rate,
             roll=random.random(),
+            policy=self._policy if learned else None,
         )
         channel_turn = self._turns[message.channel_id]
         if reason is None or (channel_turn.locked() and not reason.is_addressed):
@@ -203,6 +210,12 @@ class Handler:
         said = [m for m in recent if m.author_kind in ("member", "self") and m.id <= message.id]
         return self._windows.of(conversations.latest(said, self._common))
 
+    def _until(self, message: Message) -> list[Message]:
+        """What people and we said in the channel lately, `message` itself last."""
+        recent = messages.recent(self._connection, message.channel_id, 2 * speaking.WINDOW)
+        said = [m for m in recent if m.author_kind in ("member", "self") and m.id < message.id]
+        return [*said, message]
+
     def _shown(self, said: list[Message]) -> list[Turn]:
         return prompts.turns(said, self._names(said), self._own_id)
 
@@ -217,3 +230,8 @@ class Handler:
         """Who is mentioned in the messages."""
         mentioned = {user for message in shown for user in message.mentions}
         return messages.names(self._connection, mentioned)
+
+
+def _own_name(incoming: discord.Message) -> str:
+    """What the bot is called in the server."""
+    return incoming.guild.me.display_name if incoming.guild else ""

@@ -33,7 +33,7 @@ from bot.gateway import RETRY_SECONDS
 from bot.handlers import NOBODY, Handler
 from bot.recall import Recall
 from bot.stopping import on_stop_request
-from data import discord_api
+from data import discord_api, speaking_policy
 from model import catalog
 from model.inference import AnyEngine, Engine
 from model.remote_engine import RemoteEngine
@@ -97,7 +97,8 @@ async def run(
     discord_api.use(settings.api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
-    answerer = Handler(connection, engine, recall, settings.application_id)
+    policy = speaking_policy.load(settings.participation_path)
+    answerer = Handler(connection, engine, recall, settings.application_id, policy=policy)
     leaving = Leaving(answerer)
     parts = Parts(settings, connection, engine, recall, answerer, leaving, is_supervised)
     leaving.talking = talking = asyncio.create_task(_talk(parts))

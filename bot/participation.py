@@ -1,8 +1,24 @@
 """When to speak: pure decisions, handed the dice roll."""
 
 import enum
+import re
+import unicodedata
+from collections.abc import Sequence
 
-from storage.database import Settings
+from data.speaking import SOON_SECONDS, Scene
+from data.speaking_policy import Policy
+from storage.messages import Message
+
+EXCHANGE_ODDS = 6.0  # whom the bot talks with goes on talking to it
+REST_ODDS = 0.5  # where others talk after the bot did, it leaves them room
+SHORTEST_NAME = 3  # letters: a shorter name is too often just a word
+
+_NOT_SAID = re.compile(
+    r"```.*?(?:```|\Z)|``.+?``|`[^`\n]+`"  # code
+    r"|^>>> .*|^> [^\n]*"  # quotes: somebody else said it
+    r"|<[^<>\s]*>|(?<!\w)\w{1,20}://\S+|(?<!\w)www\.\S+",  # mentions, emoji, timestamps and links
+    re.DOTALL | re.MULTILINE,
+)
 
 
 class Reason(enum.Enum):
@@ -10,6 +26,7 @@ class Reason(enum.Enum):
 
     MENTIONED = "mentioned"
     REPLIED_TO = "replied to"
+    NAMED = "named"
     CHANCE = "chance"
 
     @property
@@ -19,11 +36,59 @@ class Reason(enum.Enum):
 
 
 def decide(
-    *, is_mentioned: bool, is_reply_to_us: bool, settings: Settings, roll: float
+    recent: Sequence[Message],
+    *,
+    own_id: int,
+    own_name: str,
+    is_reply_to_us: bool,
+    rate: float,
+    roll: float,
+    policy: Policy | None = None,
 ) -> Reason | None:
-    """Whether to answer a message and why; `roll` is uniform in [0, 1)."""
-    if is_mentioned:
+    """Whether to answer the last of a channel's `recent` messages and why; oldest come first.
+
+    `roll` is uniform in [0, 1). Without a `policy`, the bot speaks at an even rate.
+    """
+    message = recent[-1]
+    if own_id in message.mentions:
         return Reason.MENTIONED
     if is_reply_to_us:
         return Reason.REPLIED_TO
-    return Reason.CHANCE if roll < settings.response_rate else None
+    if is_named(message.content, own_name):
+        return Reason.NAMED
+    return Reason.CHANCE if roll < chance(recent, own_id, rate, policy) else None
+
+
+def chance(
+    recent: Sequence[Message], own_id: int, rate: float, policy: Policy | None = None
+) -> float:
+    """The chance that the bot speaks after the last message, which does not address it."""
+    if policy:
+        return policy.chance(recent, own_id, rate)
+    odds = _odds(recent, own_id)
+    return rate * odds / (1 - rate + rate * odds)
+
+
+def is_named(text: str, name: str) -> bool:
+    """Whether a message says the name as a word of its own: not in a link, in code or a quote."""
+    name = " ".join(_folded(name).split())
+    if len(name) < SHORTEST_NAME:
+        return False
+    said = _folded(_NOT_SAID.sub(" ", text))
+    spaced = r"\s+".join(map(re.escape, name.split(" ")))
+    before, after = r"(?<![\w/.\\-])(?<!\w@)", r"(?![\w/\\]|[.@-]\w)"
+    return re.search(before + spaced + after, said) is not None
+
+
+def _odds(recent: Sequence[Message], own_id: int) -> float:
+    """How many times as likely it is, as odds, that the bot should speak here than elsewhere."""
+    if Scene(recent).is_exchange(own_id):
+        return EXCHANGE_ODDS
+    now = recent[-1].sent_at
+    spoke = any(m.author_id == own_id and now - m.sent_at < SOON_SECONDS for m in recent)
+    return REST_ODDS if spoke else 1.0
+
+
+def _folded(text: str) -> str:
+    """A text as one that looks the same to people."""
+    return unicodedata.normalize("NFKC", text).casefold()

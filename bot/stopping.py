@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -25,4 +27,32 @@ def on_stop_request(stop: Callable[[], None], *, watch_stdin: bool) -> None:
             loop.call_soon_threadsafe(stop)
 
     if watch_stdin:
+        threading.Thread(target=wait_for_parent, daemon=True).start()
+
+
+def set_when_asked_to_stop(stop: threading.Event) -> None:
+    """Set `stop` on Ctrl+C, SIGTERM, and when the window that holds our stdin goes away.
+
+    For a script without an event loop; asked twice, it is interrupted at once.
+    """
+    signals: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        signals.append(number)
+        if len(signals) > 1:
+            raise KeyboardInterrupt
+        stop.set()
+        print("\nStopping after this step ...", flush=True)
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), handle)
+
+    def wait_for_parent() -> None:
+        started = time.monotonic()
+        os.read(0, 1)
+        if time.monotonic() - started > 1:  # closed from the start: nobody was ever there
+            stop.set()
+
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
         threading.Thread(target=wait_for_parent, daemon=True).start()

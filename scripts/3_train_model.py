@@ -1,11 +1,13 @@
 """Step 3: fine-tune the model on the prepared conversations.
 
     python scripts/3_train_model.py [--env PATH] [--name NAME] [--resume] [--plan]
+        [--participation-only]
         [--method auto|sft|sft+dpo|orpo] [--recipe FILE.toml] [--base-gguf FILE]
         [--base-weights DIR] [any of the recipe's settings, see --help]
 
 Writes models/training/NAME/. Stop it at any time; --resume goes on from the last checkpoint.
---plan only says what the training would need. Without --base-gguf it trains the small default
+--plan only says what the training would need. At the end it learns from the history when to speak;
+--participation-only does just that, in seconds. Without --base-gguf it trains the small default
 model, whose GGUF holds the weights as well. Several GPUs: see docs/TRAINING.md.
 """
 
@@ -14,8 +16,6 @@ import contextlib
 import dataclasses
 import importlib
 import os
-import signal
-import stat
 import sys
 import threading
 import time
@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bot import config, logs
 from bot.config import Config, UserError
-from data import privacy
+from bot.stopping import set_when_asked_to_stop
+from data import privacy, speaking_fit
 from model import (
     catalog,
     conversion,
@@ -55,11 +56,14 @@ def main() -> int:
     if not _IS_FIRST:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # one of several processes speaks
     stop = threading.Event()
-    _on_stop_request(stop)
+    set_when_asked_to_stop(stop)
     try:
         settings = config.load(arguments.env, needs_discord=False)
         if arguments.plan:
             return _plan(arguments, settings)
+        if arguments.participation_only:
+            print(speaking_fit.renew(settings))
+            return 0
         with _one_training(settings.models_dir):
             make = _resumed if arguments.resume else _new
             folder, plan = make(arguments, settings)
@@ -139,8 +143,17 @@ def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) ->
     print(f"Trained {run.name} in {run.seconds / 60:.1f} minutes:")
     for stage, facts in run.stages.items():
         print(f"  {_outcome(stage, facts)}")
+    _learn_when_to_speak(settings)
     print("Next: python scripts/4_evaluate_personality.py")
     return 0
+
+
+def _learn_when_to_speak(settings: Config) -> None:
+    try:
+        if _IS_FIRST:
+            print(speaking_fit.renew(settings))
+    except UserError as error:
+        print(f"When to speak was not learned: {error}")
 
 
 def _outcome(stage: str, facts: dict[str, Any]) -> str:
@@ -286,32 +299,6 @@ def _whole(weights: str) -> str:
     return str(Path(weights).resolve()) if weights and Path(weights).exists() else weights
 
 
-def _on_stop_request(stop: threading.Event) -> None:
-    """Set `stop` on Ctrl+C, SIGTERM, and when the window that holds our stdin goes away."""
-
-    signals: list[int] = []
-
-    def handle(number: int, frame: object) -> None:
-        signals.append(number)
-        if len(signals) > 1:
-            raise KeyboardInterrupt  # asked twice: at once
-        stop.set()
-        print("\nStopping after this step ...", flush=True)
-
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), handle)
-
-    def wait_for_parent() -> None:
-        started = time.monotonic()
-        os.read(0, 1)
-        if time.monotonic() - started > 1:  # closed from the start: nobody was ever there
-            stop.set()
-
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=wait_for_parent, daemon=True).start()
-
-
 _CHOICES = dataclasses.fields(Recipe)
 _SPLIT = {"pairs": "train", "valid_pairs": "valid"}
 
@@ -325,6 +312,9 @@ def _arguments() -> argparse.Namespace:
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--resume", action="store_true", help="go on with an unfinished training")
     way.add_argument("--plan", action="store_true", help="say what it needs, and do nothing")
+    way.add_argument(
+        "--participation-only", action="store_true", help="learn when to speak, and no more"
+    )
     parser.add_argument("--base-gguf", type=Path, help="the model to start from")
     parser.add_argument("--base-weights", default="", help="its Hugging Face folder or repository")
     parser.add_argument("--recipe", type=Path, help="a TOML file with settings named as below")

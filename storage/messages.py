@@ -187,6 +187,17 @@ def recent(connection: sqlite3.Connection, channel_id: int, limit: int) -> list[
     return list(rows)[::-1]
 
 
+def newest_by_channel(connection: sqlite3.Connection, limit: int) -> Iterator[Message]:
+    """The newest `limit` messages that were written and not deleted, ordered as in `history`."""
+    return _read(
+        connection,
+        "WHERE m.deleted_at IS NULL AND m.kind IN (0, 19) AND m.message_id >= coalesce((SELECT"
+        " message_id FROM messages WHERE deleted_at IS NULL AND kind IN (0, 19)"
+        " ORDER BY message_id DESC LIMIT 1 OFFSET ?), 0) ORDER BY m.channel_id, m.message_id",
+        (limit - 1,),
+    )
+
+
 def by_ids(connection: sqlite3.Connection, ids: Sequence[int]) -> list[Message]:
     """The messages with these ids that still exist, in the order given."""
     rows = _read(

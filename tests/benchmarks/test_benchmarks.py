@@ -6,7 +6,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import disentangle, ingest
+import pytest
+
+from benchmarks import disentangle, ingest, participation
 from benchmarks.disentangle import Guess
 from bot.config import ROOT
 from data.links import Linker
@@ -30,6 +32,19 @@ def test_disentangle_beats_both_baselines() -> None:
     best = max(figures["link_f1_gap"], figures["link_f1_previous"])
     assert figures["link_f1"] >= best + 0.1
     assert figures["exact"] > max(figures["exact_gap"], figures["exact_previous"])
+
+
+def test_participation_beats_both_rates_beyond_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the smaller community alone; without a name all are judged."""
+    monkeypatch.setattr(participation, "RESAMPLED", 60)
+    path = disentangle.COMMUNITIES / "pyscript-discord"
+    figures = participation.main(["--history", str(path)])
+    assert figures["brier"] == figures["pyscript-discord"]["brier"]
+    for rate in ("fixed", "channel"):
+        assert figures[f"brier_under_{rate}"][0] > 0
+        assert figures[f"pr_auc_over_{rate}"][0] > 0
+        assert figures["unaddressed"]["brier"] < figures["unaddressed"][f"brier_{rate}"]
+    assert figures["decision_ms"] < 2
 
 
 def test_guesses_never_see_the_replies(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 
 from bot.handlers import Handler
 from bot.recall import Recall
+from data import speaking_policy
 from data.discord_api import use
+from data.speaking_policy import Policy
 from model.inference import Engine, Sampling
 from model.prompts import Prompt, Turn
 from sandbox.server import Sandbox
 from sandbox.world import Place, Post, World
 from storage import database, messages
+from tests.bot.test_participation import POLICY
 from tests.sandbox.conftest import ALICE, Client, online
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
@@ -41,13 +45,20 @@ class Scripted(Engine):
 class Talk:
     """A channel in which a member and the bot talk."""
 
-    def __init__(self, folder: Path, sandbox: Sandbox, client: Client, engine: Scripted) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sandbox: Sandbox,
+        client: Client,
+        engine: Scripted,
+        policy: Policy | None,
+    ) -> None:
         self.database = database.connect(folder / "bot.sqlite3")
         self.engine, self.sandbox, self._client = engine, sandbox, client
         self.place: Place = next(iter(sandbox.world.places.values()))
         recall = Recall(engine, folder / "bot.sqlite3", folder)
         own_id = sandbox.world.bot_id
-        self._handler = Handler(self.database, engine, recall, own_id, pause_seconds=0)
+        self._handler = Handler(self.database, engine, recall, own_id, 0, policy)
 
     async def say(self, text: str) -> list[Post]:
         """A member addresses the bot; what it says to that."""
@@ -63,14 +74,14 @@ class Talk:
 
 
 @contextlib.asynccontextmanager
-async def talking(folder: Path, *says: str) -> AsyncIterator[Talk]:
+async def talking(folder: Path, *says: str, policy: Policy | None = None) -> AsyncIterator[Talk]:
     world = World("Test server")
     world.add_place("general")
     world.add_person(ALICE, "amber")
     async with Sandbox(world, has_rate_limits=False) as sandbox:
         use(sandbox.api)
         async with online(sandbox) as client:
-            yield Talk(folder, sandbox, client, Scripted(says))
+            yield Talk(folder, sandbox, client, Scripted(says), policy)
 
 
 async def test_a_reply_of_several_lines_is_sent_as_a_burst(tmp_path: Path) -> None:
@@ -100,6 +111,24 @@ async def test_a_long_burst_stays_within_four_messages(tmp_path: Path) -> None:
 async def test_nothing_to_say_is_not_sent(tmp_path: Path, nothing: str) -> None:
     async with talking(tmp_path, nothing) as talk:
         assert not await talk.say("hello?")
+
+
+async def test_whoever_says_its_name_is_answered(tmp_path: Path) -> None:
+    async with talking(tmp_path, "what", "yes?") as talk:
+        database.change_setting(talk.database, "response_rate", 0.0)
+        assert not await talk.say_to_all("such a personality")
+        said = await talk.say_to_all("does Persona know?")
+        assert [post.content for post in said] == ["what"]
+        assert said[0].reply_to
+
+
+async def test_learned_policy_decides_unless_the_even_rate_was_chosen(tmp_path: Path) -> None:
+    eager = dataclasses.replace(POLICY, bias=1000.0)
+    async with talking(tmp_path, "me too", policy=eager) as talk:
+        assert len(await talk.say_to_all("lol")) == 1
+        speaking_policy.choose(talk.database, "rate")
+        database.change_setting(talk.database, "response_rate", 1e-12)
+        assert not await talk.say_to_all("lol")
 
 
 async def test_after_it_spoke_the_bot_reads_along(tmp_path: Path) -> None:

@@ -109,9 +109,9 @@ def plant_training(config: Config) -> None:
     row = json.dumps({"turns": [{"name": NAME, "text": LONG}], "reply": [OTHERS]})
     for name in ("train.jsonl", "valid.jsonl", "preferences.jsonl", "train.jsonl.partial"):
         (config.training_dir / name).write_text(row + "\n")
-    for place in ("evaluation/0123.jsonl", "reports/amber.Q4_K_M.html"):
+    for place in ("evaluation/0123.jsonl", "reports/amber.Q4_K_M.html", "participation.json"):
         path = config.data_dir / place
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.write_text(row)
     for name, ids in (("with-kim", [FIRST + 1, FIRST + 14]), ("without-kim", [FIRST + 14])):
         folder = config.models_dir / "finetuned" / name
