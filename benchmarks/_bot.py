@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from bot import config, handlers, logs, main
+from bot import config, handlers, logs, main, sending
 from bot.config import ROOT
 from model.inference import Engine, Sampling
 from model.prompts import Prompt
@@ -35,9 +35,9 @@ from storage import database, messages
 COMMUNITY = "gitter-casual"
 PATIENCE_SECONDS = 600.0
 LAG_SECONDS = 0.005
-_MEMBER = 2**60
+_MEMBER, MEMBERS = 2**60, 100
 
-# the times within one message's handling: when it came in, and what the model took of it
+# the times within one message's handling: when it came in, and what model and manners took of it
 _current: contextvars.ContextVar[list[float]] = contextvars.ContextVar("current")
 
 
@@ -71,11 +71,12 @@ class Talk:
                 raise RuntimeError("the bot ended:\n" + "\n".join(self._log))
             await asyncio.sleep(0.01)
 
-    async def say(self, place: Place, text: str) -> Post:
-        return await self.sandbox.say(place.id, _MEMBER, text)
+    async def say(self, place: Place, text: str, member: int = 0) -> Post:
+        """One of the members writes something."""
+        return await self.sandbox.say(place.id, _MEMBER + member, text)
 
-    async def mention(self, place: Place, text: str) -> Post:
-        return await self.say(place, f"<@{self.sandbox.world.bot_id}> {text}")
+    async def mention(self, place: Place, text: str, member: int = 0) -> Post:
+        return await self.say(place, f"<@{self.sandbox.world.bot_id}> {text}", member)
 
     async def answered(self, asked: Sequence[Post], seconds: float = PATIENCE_SECONDS) -> int:
         """How many of the messages have an answer, once all have or the time is up."""
@@ -115,13 +116,14 @@ async def talking(
     It never speaks unasked, and says a few tokens at a time.
     """
     world = World("Benchmark")
-    world.add_person(_MEMBER, "amber-fox")
+    for number in range(MEMBERS):
+        world.add_person(_MEMBER + number, f"fox-{number}")
     for number in range(places):
         world.add_place(f"channel-{number}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with Sandbox(world, has_rate_limits=False) as sandbox:
-            path = _write_env(folder, sandbox, MODEL_PATH=str(model))
+            path = write_env(folder, sandbox, MODEL_PATH=str(model))
             _fill(folder / "database" / "bot.sqlite3", known)
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", program, "--env", str(path), "--supervised"),
@@ -142,7 +144,7 @@ async def talking(
                     await process.wait()
 
 
-def _write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
+def write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
     values = {
         "DISCORD_TOKEN": sandbox.world.token,
         "DISCORD_API_BASE": sandbox.api,
@@ -200,6 +202,17 @@ def _clocked() -> Any:
         times[1] += time.perf_counter() - started
 
 
+def _leave_out(owner: type, name: str) -> None:
+    """Have a wait that good manners ask for count like the model's time."""
+    original = getattr(owner, name)
+
+    async def clocked(*arguments: Any) -> Any:
+        with _clocked():
+            return await original(*arguments)
+
+    setattr(owner, name, clocked)
+
+
 class _Watched(main.PersonaBot):
     async def on_message(self, message: discord.Message) -> None:
         _current.set([time.perf_counter(), 0.0])
@@ -212,15 +225,16 @@ class Clocks:
     def __init__(self) -> None:
         self.lags: list[float] = []
         self.pipeline: list[float] = []
-        self._send = handlers.Handler._send
-        clocks = self
+        original = sending.Sender.send
 
-        async def send(self: Any, incoming: Any, text: str, is_reply: bool) -> Any:
+        async def send(sender: Any, *message: Any) -> Any:
             if times := _current.get(None):
-                clocks.pipeline.append(time.perf_counter() - times[0] - times[1])
-            return await clocks._send(self, incoming, text, is_reply)
+                self.pipeline.append(time.perf_counter() - times[0] - times[1])
+            return await original(sender, *message)
 
-        handlers.Handler._send = send  # type: ignore[method-assign]
+        setattr(sending.Sender, "send", send)  # noqa: B010 (mypy)
+        for name in ("_settled", "_type"):
+            _leave_out(handlers.Handler, name)
 
     async def watch(self) -> None:
         """Note by how much a short sleep is too long, from the first reply on."""

@@ -144,12 +144,15 @@ def _rate(bench: Bench, rows: int, rounds: int) -> float:
 
 
 async def _mentions(path: Path, count: int) -> dict[str, Any]:
-    """So many mentions of the whole bot, all at once."""
+    """So many mentions of the whole bot, each by another member of its channel, all at once."""
     async with _bot.talking(path, PLACES) as talk:
         await talk.answered([await talk.mention(talk.places[0], "hi")])
         places = [talk.places[number % PLACES] for number in range(count)]
         asked = await asyncio.gather(
-            *(talk.mention(place, f"what about {n}?") for n, place in enumerate(places))
+            *(
+                talk.mention(place, f"what about {n}?", n // PLACES)
+                for n, place in enumerate(places)
+            )
         )
         answered = await talk.answered(asked)
         errors = talk.errors()

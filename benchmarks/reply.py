@@ -13,7 +13,7 @@ on the machine.
     per_token_overhead     a token of a reply, over the bare loop of llama.cpp's calls, minus 1
     evaluated_over_new     tokens read for a follow-up, over those that are new
     pipeline_ms_p50        from a message's arrival at the whole bot, in the sandbox, to the sending
-                           of its reply, without the time that the model takes
+                           of its reply, without the time that the model takes, or manners ask for
 """
 
 import argparse
@@ -37,7 +37,7 @@ from model.scheduler import Job, Scheduler
 LENGTH = 2048
 NEW = 12  # tokens of a message
 SPOKEN = 48  # tokens of a reply
-MESSAGES = 20  # to the whole bot
+MESSAGES = 12  # to the whole bot
 WORDS = tuple("lol the cat sat on that mat again and then it rained so we went home".split())  # noqa: SIM905
 
 

@@ -1,191 +1,258 @@
 """One message, top to bottom: from what somebody wrote to what the bot says."""
 
 import asyncio
-import collections
 import contextlib
-import dataclasses
 import logging
 import random
 import sqlite3
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+import aiohttp
 import discord
 
-from bot import honesty, participation
+from bot import honesty, hush, manners, participation, serious
+from bot.bursts import Bursts, Trigger
 from bot.participation import Reason
-from bot.recall import Recall
-from bot.window import Windows
-from data import conversations, discord_api, links, speaking, speaking_policy
+from bot.sending import NOBODY as NOBODY
+from bot.sending import Sender, nonce
+from bot.typing_time import typing_seconds
+from bot.writing import Draft, Writer
+from data import discord_api, speaking, speaking_policy
 from data.speaking_policy import Policy
-from model import prompts
-from model.inference import AnyEngine, EngineError, Sampling
-from model.prompts import Turn
+from model.inference import AnyEngine, EngineBusy, EngineError
 from storage import database, explanations, messages, quiet
 from storage.explanations import Why
 from storage.messages import Message
 
 log = logging.getLogger(__name__)
 
-SEEN = 40  # of a channel's last messages, among which the conversation is found
-SAMPLE = 5_000  # messages that show which words are common here
 HOT_SECONDS = 600.0  # after it spoke the bot reads along, as it may be asked again
-RECALLED = 3
-PAUSE_SECONDS = 0.7  # between the messages of a burst
+LONGEST_DELAY_SECONDS = 60.0  # of a remark that nobody asked for: members may take half an hour
 NO_MODEL = "a fixed sentence"
-NOBODY = discord.AllowedMentions.none()
 
 
 class Handler:
-    """Answers messages. Nothing it sends can ping anybody."""
+    """Answers messages. Nothing it sends can ping anybody.
+
+    `policy` is when members speak, where that was learned; tests hand over `bursts` and a `sleep`
+    with a clock of their own.
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         engine: AnyEngine,
-        recall: Recall,
+        writer: Writer,
         own_id: int,
-        pause_seconds: float = PAUSE_SECONDS,
         policy: Policy | None = None,
+        bursts: Bursts | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._connection, self._engine, self._recall = connection, engine, recall
-        self._own_id, self._pause_seconds = own_id, pause_seconds
-        self._policy = policy
-        self._common = links.common_words(messages.sample(connection, SAMPLE))
-        self._turns: dict[int, asyncio.Lock] = collections.defaultdict(asyncio.Lock)
-        self._windows = Windows()
+        self._connection, self._engine, self._writer = connection, engine, writer
+        self._own_id, self._policy, self._sleep = own_id, policy, sleep
+        self.bursts, self._sender = bursts or Bursts(), Sender()
+        self._dice = random.Random()
         self._spoke_at: dict[int, float] = {}
         self._reading: set[asyncio.Task[None]] = set()
-        self.in_flight = 0
+        self.in_flight = self.busy = 0
 
     async def handle(self, incoming: discord.Message) -> None:
         """Record a member's message and answer it if the bot has reason to."""
-        connection = self._connection
         message = discord_api.to_message(incoming, self._own_id)
-        if message.author_id in database.excluded_users(connection):
+        if await self._is_hushed(incoming, message):
+            return
+        if message.author_id in database.excluded_users(self._connection):
             return
         self.record(message)
-        parent_id = getattr(incoming.channel, "parent_id", None)
-        if quiet.is_quiet(connection, message.channel_id, parent_id, time.time()):
+        self.bursts.heard(message)
+        said = self._said(message)
+        reason = self._reason(incoming, said)
+        if self._is_quiet(incoming) or not self._sender.may_send(incoming.channel):
             return
-        if self._is_asked_what_it_is(message):
-            await self._say_what_it_is(incoming, message)
+        if await self._is_answered_plainly(incoming, said, reason):
             return
-        learned = speaking_policy.chosen(connection) == speaking_policy.LEARNED
-        reason = participation.decide(
-            self._until(message),
-            own_id=self._own_id,
-            own_name=_own_name(incoming),
-            is_reply_to_us=self._is_reply_to_us(message),
-            rate=database.settings(connection).response_rate,
-            roll=random.random(),
-            policy=self._policy if learned else None,
-        )
-        channel_turn = self._turns[message.channel_id]
-        if reason is None or (channel_turn.locked() and not reason.is_addressed):
+        if reason is None or self._must_be_silent(said, reason):
             self._read_along(message)
             return
-        async with channel_turn:
-            self.in_flight += 1
-            try:
-                await self._answer(incoming, message, reason)
-            finally:
-                self.in_flight -= 1
+        trigger = await self._settled(message, reason)
+        if trigger is None:
+            return
+        self.in_flight += 1
+        try:
+            await self._answer(incoming, trigger, reason)
+        finally:
+            self.in_flight -= 1
+            self.bursts.finished(trigger)
 
     def record(self, message: Message) -> None:
         """Store a message; excluded people's are refused."""
         with database.transaction(self._connection):
             messages.save(self._connection, [message])
+        if message.author_kind == "member":
+            self._writer.heard(message)
 
-    def _read_along(self, message: Message) -> None:
-        """Have the model read a message to which it says nothing, where it may be asked soon."""
-        since = time.monotonic() - self._spoke_at.get(message.channel_id, -HOT_SECONDS)
-        if since < HOT_SECONDS:
+    async def _is_hushed(self, incoming: discord.Message, message: Message) -> bool:
+        """Whether somebody just told the bot to be quiet, which it is from then on."""
+        words, names = hush.words(self._connection), [_own_name(incoming)]
+        is_reply = self._is_reply_to_us(message)
+        if not hush.asks(message, self._own_id, names, is_reply, words):
+            return False
+        if not self._is_quiet(incoming):
+            quiet.begin(self._connection, message.channel_id, time.time() + hush.SECONDS)
+            log.info("quiet in channel %d, asked by %d", message.channel_id, message.author_id)
+            await self._react(incoming, hush.UNDERSTOOD)
+        return True
+
+    def _is_quiet(self, incoming: discord.Message) -> bool:
+        parent_id = getattr(incoming.channel, "parent_id", None)
+        return quiet.is_quiet(self._connection, incoming.channel.id, parent_id, time.time())
+
+    def _reason(self, incoming: discord.Message, said: Sequence[Message]) -> Reason | None:
+        return participation.decide(
+            said,
+            own_id=self._own_id,
+            own_name=_own_name(incoming),
+            is_reply_to_us=self._is_reply_to_us(said[-1]),
+            rate=database.settings(self._connection).response_rate,
+            roll=self._dice.random(),
+            policy=self._policy_in_force(),
+        )
+
+    async def _is_answered_plainly(
+        self, incoming: discord.Message, said: Sequence[Message], reason: Reason | None
+    ) -> bool:
+        """Whether this is no matter for a model: a serious moment, or what the bot is."""
+        message = said[-1]
+        if moment := serious.moment(said, time.time()):
+            is_addressed = reason is not None and reason.is_addressed
+            text = serious.answer(moment, message, said) if is_addressed else None
+            if text:
+                await self._say_plainly(incoming, message, text, moment.kind.value)
+            return True
+        if self._is_asked_what_it_is(said):
+            await self._say_plainly(incoming, message, honesty.answer(message.id), honesty.REASON)
+            return True
+        return False
+
+    def _is_asked_what_it_is(self, said: Sequence[Message]) -> bool:
+        """Whether somebody asks us, in earnest, if we are a bot."""
+        message = said[-1]
+        if not honesty.asks(message.content, self._own_id):
+            return False
+        if message.reply_to or message.mentions:
+            return self._own_id in message.mentions or self._is_reply_to_us(message)
+        return len(said) > 1 and said[-2].author_id == self._own_id
+
+    def _must_be_silent(self, said: Sequence[Message], reason: Reason) -> bool:
+        settings = database.settings(self._connection)
+        why = manners.silence(said[-1], reason.is_addressed, said, settings, time.time())
+        return why is not None
+
+    async def _settled(self, message: Message, reason: Reason) -> Trigger | None:
+        """Wait as members do, and until the talk pauses; meanwhile the model reads."""
+        policy = self._policy_in_force()
+        if reason.is_addressed:
+            self._read_along(message, is_sure=True)
+        elif policy:
+            is_exchange = speaking.Scene(self._said(message)).is_exchange(self._own_id)
+            delay = policy.habits.delay_seconds(is_exchange, self._dice)
+            await self._sleep(min(delay, LONGEST_DELAY_SECONDS))
+        return await self.bursts.settled(message, reason.is_addressed)
+
+    def _read_along(self, message: Message, is_sure: bool = False) -> None:
+        """Have the model read a message at once, where it is asked or may be asked soon."""
+        since = time.monotonic() - self._spoke_at.get(message.channel_id, float("-inf"))
+        if is_sure or since < HOT_SECONDS:
             task = asyncio.create_task(self._read(message))
             self._reading.add(task)
             task.add_done_callback(self._reading.discard)
 
     async def _read(self, message: Message) -> None:
-        prompt = prompts.build(self._shown(self._conversation(message)))
         with contextlib.suppress(EngineError):
-            await self._engine.read(prompt, self._sampling(), message.channel_id)
+            await self._writer.read_along(message)
 
-    async def _answer(self, incoming: discord.Message, message: Message, reason: Reason) -> None:
-        started = time.monotonic()
-        async with incoming.channel.typing():
-            try:
-                said, why = await self._generate(message, reason)
-                burst = prompts.split(said)
-            except EngineError as error:
-                log.error("no reply to %d: %s", message.id, error)
+    async def _answer(self, incoming: discord.Message, trigger: Trigger, reason: Reason) -> None:
+        message, started = trigger.message, time.monotonic()
+        if await self._is_answered_by_an_emoji(incoming, trigger):
+            return
+        async with _typing(incoming.channel):
+            draft = await self._written(message, _emoji(incoming))
+            if draft is None:
                 return
-            if not burst:
-                log.warning("no reply to %d: the model said nothing", message.id)
+            first, *rest = draft.burst
+            await self._type(first, time.monotonic() - started, trigger.is_addressed)
+            since = list(messages.history(self._connection, message.channel_id, message.id))
+            if manners.is_stale(trigger, since, time.monotonic()):
+                log.info("the reply to %d came too late: not sent", message.id)
                 return
-            first, *rest = burst
-            sent = await self._send(incoming, first, is_reply=reason.is_addressed)
+            answers = incoming if self._is_reply(trigger, since) else None
+            name = nonce(message.id, 0)
+            sent = await self._sender.send(incoming.channel, first, name, answers)
             if sent:
+                why = draft.why(reason.value, self._probability(message, reason))
                 self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
 
-    async def _generate(self, message: Message, reason: Reason) -> tuple[str, Why]:
-        recent = self._conversation(message)
-        known = {m.id for m in recent}
-        recalled = await self._recall.related(message.content, known, RECALLED)
-        names = self._names(recalled)
-        prompt = prompts.build(
-            self._shown(recent),
-            [prompts.turn(message, names, self._own_id) for message in recalled],
-        )
-        sampling = self._sampling()
-        why = self._why(reason, len(recent), len(recalled), sampling)
-        pieces = self._engine.reply(prompt, sampling, message.channel_id)
-        async with contextlib.aclosing(pieces):
-            said = prompts.clean("".join([piece async for piece in pieces]))
-        if honesty.denies(said, [m.content for m in recent if m.author_kind == "member"]):
-            log.warning("the reply to %d denied that a bot speaks: not sent", message.id)
-            return honesty.answer(message.id), why
-        return said, why
+    async def _written(self, message: Message, emoji: dict[str, str]) -> Draft | None:
+        try:
+            draft = await self._writer.write(message, emoji)
+        except EngineBusy:
+            self.busy += 1
+            log.warning("no reply to %d: busy, for the %d. time", message.id, self.busy)
+        except EngineError as error:
+            log.error("no reply to %d: %s", message.id, error)
+        else:
+            if draft is None:
+                log.warning("no reply to %d: the model said nothing to send", message.id)
+            return draft
+        return None
 
-    def _why(self, reason: Reason, context: int, recalled: int, sampling: Sampling) -> Why:
-        rate = database.settings(self._connection).response_rate
-        values = {k: v for k, v in dataclasses.asdict(sampling).items() if v is not None}
-        return Why(reason.value, 1.0 if reason.is_addressed else rate, context, recalled, values)
-
-    def _is_asked_what_it_is(self, message: Message) -> bool:
-        """Whether somebody asks us, in earnest, if we are a bot."""
-        if not honesty.asks(message.content, self._own_id):
-            return False
-        if message.reply_to or message.mentions:
-            return self._own_id in message.mentions or self._is_reply_to_us(message)
-        before = messages.recent(self._connection, message.channel_id, 2)[:-1]
-        return any(m.author_id == self._own_id for m in before)
-
-    async def _say_what_it_is(self, incoming: discord.Message, message: Message) -> None:
-        started = time.monotonic()
-        sent = await self._send(incoming, honesty.answer(message.id), is_reply=True)
-        if sent:
-            why = Why(honesty.REASON, 1.0, 0, 0, {})
-            self._record_reply(sent, message, time.monotonic() - started, why)
-
-    async def _go_on(self, incoming: discord.Message, burst: list[str]) -> None:
+    async def _go_on(self, incoming: discord.Message, burst: Sequence[str]) -> None:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""
-        for text in burst:
-            await asyncio.sleep(self._pause_seconds)
-            sent = await self._send(incoming, text, is_reply=False)
+        for position, text in enumerate(burst, 1):
+            await self._type(text)
+            name = nonce(incoming.id, position)
+            sent = await self._sender.send(incoming.channel, text, name)
             if sent is None:
                 return
             self.record(discord_api.to_message(sent, self._own_id))
 
-    async def _send(
-        self, incoming: discord.Message, text: str, is_reply: bool
-    ) -> discord.Message | None:
+    async def _type(self, text: str, spent: float = 0.0, is_prompt: bool = False) -> None:
+        await self._sleep(typing_seconds(text, self._dice.random(), spent, is_prompt))
+
+    async def _is_answered_by_an_emoji(self, incoming: discord.Message, trigger: Trigger) -> bool:
+        policy = self._policy_in_force()
+        if policy is None or trigger.is_addressed:
+            return False
+        emoji = policy.habits.reaction(trigger.message, self._dice)
+        if emoji:
+            await self._react(incoming, emoji)
+        return emoji is not None
+
+    async def _react(self, incoming: discord.Message, emoji: str) -> None:
         try:
-            if is_reply:
-                return await incoming.reply(text, mention_author=False, allowed_mentions=NOBODY)
-            return await incoming.channel.send(text, allowed_mentions=NOBODY)
+            await incoming.add_reaction(emoji)
         except discord.HTTPException as error:
-            log.error("reply to %d not sent: HTTP %d", incoming.id, error.status)
-            return None
+            log.warning("no reaction to %d: HTTP %d", incoming.id, error.status)
+
+    def _is_reply(self, trigger: Trigger, since: Sequence[Message]) -> bool:
+        """Whether to send it as one of Discord's replies."""
+        if manners.needs_link(trigger, since):
+            return True
+        policy, age = self._policy_in_force(), time.monotonic() - trigger.came_at
+        habit = policy.habits.is_reply(0, age, self._dice) if policy else None
+        return trigger.is_addressed if habit is None else habit
+
+    async def _say_plainly(
+        self, incoming: discord.Message, message: Message, text: str, reason: str
+    ) -> None:
+        """Say one of our own sentences."""
+        started = time.monotonic()
+        name = nonce(message.id, 0)
+        if sent := await self._sender.send(incoming.channel, text, name, incoming):
+            why = Why(reason, 1.0, 0, 0, {})
+            self._record_reply(sent, message, time.monotonic() - started, why)
 
     def _record_reply(
         self, sent: discord.Message, trigger: Message, seconds: float, why: Why
@@ -201,37 +268,50 @@ class Handler:
         self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 
-    def _conversation(self, message: Message) -> list[Message]:
-        """What led to `message`, itself last, as a training example would show it.
+    def _probability(self, message: Message, reason: Reason) -> float:
+        if reason.is_addressed:
+            return 1.0
+        rate = database.settings(self._connection).response_rate
+        said, policy = self._said(message), self._policy_in_force()
+        return participation.chance(said, self._own_id, rate, policy)
 
-        Only what people and we said counts: no other bots, no notices, nobody else's talk.
-        """
-        recent = messages.recent(self._connection, message.channel_id, SEEN)
-        said = [m for m in recent if m.author_kind in ("member", "self") and m.id <= message.id]
-        return self._windows.of(conversations.latest(said, self._common))
+    def _policy_in_force(self) -> Policy | None:
+        is_learned = speaking_policy.chosen(self._connection) == speaking_policy.LEARNED
+        return self._policy if is_learned else None
 
-    def _until(self, message: Message) -> list[Message]:
+    def _said(self, message: Message) -> list[Message]:
         """What people and we said in the channel lately, `message` itself last."""
         recent = messages.recent(self._connection, message.channel_id, 2 * speaking.WINDOW)
         said = [m for m in recent if m.author_kind in ("member", "self") and m.id < message.id]
         return [*said, message]
 
-    def _shown(self, said: list[Message]) -> list[Turn]:
-        return prompts.turns(said, self._names(said), self._own_id)
-
-    def _sampling(self) -> Sampling:
-        return Sampling.of(database.settings(self._connection))
-
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])
         return any(m.author_id == self._own_id for m in answered)
 
-    def _names(self, shown: list[Message]) -> dict[int, str]:
-        """Who is mentioned in the messages."""
-        mentioned = {user for message in shown for user in message.mentions}
-        return messages.names(self._connection, mentioned)
+
+@contextlib.asynccontextmanager
+async def _typing(channel: discord.abc.Messageable) -> AsyncIterator[None]:
+    """Show that the bot types, without waiting for Discord."""
+    showing = asyncio.create_task(_show_typing(channel))
+    try:
+        yield
+    finally:
+        showing.cancel()
+
+
+async def _show_typing(channel: discord.abc.Messageable) -> None:
+    with contextlib.suppress(discord.HTTPException, aiohttp.ClientError, OSError):
+        async with channel.typing():
+            await asyncio.Event().wait()
 
 
 def _own_name(incoming: discord.Message) -> str:
     """What the bot is called in the server."""
     return incoming.guild.me.display_name if incoming.guild else ""
+
+
+def _emoji(incoming: discord.Message) -> dict[str, str]:
+    """The server's own emoji that the bot may use, as they are written."""
+    server = incoming.guild.emojis if incoming.guild else ()
+    return {emoji.name: str(emoji) for emoji in server if emoji.is_usable()}

@@ -33,6 +33,7 @@ from bot.gateway import RETRY_SECONDS
 from bot.handlers import NOBODY, Handler
 from bot.recall import Recall
 from bot.stopping import on_stop_request
+from bot.writing import Writer
 from data import discord_api, speaking_policy
 from model import catalog
 from model.inference import AnyEngine, Engine
@@ -97,10 +98,11 @@ async def run(
     discord_api.use(settings.api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
-    policy = speaking_policy.load(settings.participation_path)
-    answerer = Handler(connection, engine, recall, settings.application_id, policy=policy)
+    own_id, policy = settings.application_id, speaking_policy.load(settings.participation_path)
+    writer = Writer(connection, engine, recall, own_id)
+    answerer = Handler(connection, engine, writer, own_id, policy)
     leaving = Leaving(answerer)
-    parts = Parts(settings, connection, engine, recall, answerer, leaving, is_supervised)
+    parts = Parts(settings, connection, engine, recall, writer, answerer, leaving, is_supervised)
     leaving.talking = talking = asyncio.create_task(_talk(parts))
     beating = asyncio.create_task(_beat_forever(connection, engine))
     on_stop_request(leaving.ask, watch_stdin=is_supervised)
@@ -115,7 +117,7 @@ async def run(
 
 
 async def _talk(parts: "Parts") -> None:
-    await parts.engine.start()
+    await asyncio.gather(parts.engine.start(), parts.writer.open(parts.settings.database_path))
     indexing = asyncio.create_task(parts.recall.index_forever())
     try:
         shards = await gateway.shards(parts.settings)
@@ -164,6 +166,7 @@ class Parts:
     connection: sqlite3.Connection
     engine: AnyEngine
     recall: Recall
+    writer: Writer
     answerer: Handler
     leaving: Leaving
     is_supervised: bool
@@ -174,7 +177,12 @@ class PersonaBot(commands.Bot):
 
     def __init__(self, parts: Parts, **how: Any) -> None:
         intents = discord.Intents(
-            guilds=True, guild_messages=True, guild_reactions=True, message_content=True
+            guilds=True,
+            guild_messages=True,
+            guild_reactions=True,
+            guild_typing=True,
+            emojis_and_stickers=True,
+            message_content=True,
         )
         super().__init__(
             command_prefix="!",
@@ -222,6 +230,10 @@ class PersonaBot(commands.Bot):
             await self._answerer.handle(message)
         elif message.author.id in self._settings.admin_ids:  # for others nothing happens
             await self.invoke(context)
+
+    async def on_raw_typing(self, event: discord.RawTypingEvent) -> None:
+        if event.user_id != self.application_id:
+            self._answerer.bursts.typed(event.channel_id, event.user_id)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
         content = event.data.get("content")

@@ -23,9 +23,9 @@ from typing import Any, TextIO
 
 from bot import config, playground_models
 from bot.config import Config, UserError
-from bot.handlers import RECALLED, SAMPLE, SEEN
 from bot.lookup import Lookup
 from bot.window import Windows
+from bot.writing import RECALLED, SAMPLE, SEEN
 from data import conversations, links
 from model import picks, prompt_text, prompts
 from model.inference import Engine, EngineError, Sampling

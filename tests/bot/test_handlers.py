@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.handlers import Handler
 from bot.recall import Recall
 from data import speaking_policy
 from data.discord_api import use
@@ -18,6 +17,7 @@ from model.prompts import Prompt, Turn
 from sandbox.server import Sandbox
 from sandbox.world import Place, Post, World
 from storage import database, messages
+from tests.bot import hurry
 from tests.bot.test_participation import POLICY
 from tests.sandbox.conftest import ALICE, Client, online
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
@@ -36,7 +36,7 @@ class Scripted(Engine):
         self, prompt: Prompt, sampling: Sampling, channel_id: int
     ) -> AsyncGenerator[str, None]:
         self.prompts.append(prompt)
-        yield self._says.pop(0)
+        yield self._says.pop(0) if self._says else ""
 
     async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
         self.read_along.append(prompt)
@@ -58,7 +58,7 @@ class Talk:
         self.place: Place = next(iter(sandbox.world.places.values()))
         recall = Recall(engine, folder / "bot.sqlite3", folder)
         own_id = sandbox.world.bot_id
-        self._handler = Handler(self.database, engine, recall, own_id, 0, policy)
+        self._handler = hurry.handler(self.database, engine, recall, own_id, policy)
 
     async def say(self, text: str) -> list[Post]:
         """A member addresses the bot; what it says to that."""
@@ -138,8 +138,9 @@ async def test_after_it_spoke_the_bot_reads_along(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert not talk.engine.read_along  # nobody knows whether it will ever speak here
         await talk.say("hello")
+        assert len(talk.engine.read_along) == 1  # while it waits for more to come
         assert await talk.say_to_all("not to you either") == []
         await asyncio.sleep(0)
-        (prompt,) = talk.engine.read_along
+        prompt = talk.engine.read_along[1]
         assert [turn.name for turn in prompt.turns][-2:] == [None, "amber"]
         assert prompt.turns[-1].text == "not to you either"

@@ -15,10 +15,9 @@ import psutil
 import pytest
 
 from bot.config import ROOT
-from bot.handlers import Handler
-from bot.participation import Reason
 from bot.playground import conversation
 from bot.recall import Recall
+from bot.writing import Writer
 from model import catalog, embeddings
 from model.inference import Engine, Sampling
 from model.prompts import Prompt
@@ -196,8 +195,8 @@ def test_the_prompt_is_the_one_that_the_bot_would_make(
         messages.save(connection, made)
     engine = Scripted(model)
     path = tmp_path / "data" / "database" / "bot.sqlite3"
-    handler = Handler(connection, engine, Recall(engine, path, tmp_path), OWN_ID)
-    asyncio.run(handler._generate(made[-1], Reason.MENTIONED))
+    writer = Writer(connection, engine, Recall(engine, path, tmp_path), OWN_ID)
+    asyncio.run(writer.write(made[-1], {}))
     assert shown == json.loads(json.dumps(dataclasses.asdict(engine.prompts[0])))
     assert shown["turns"][0] == {"name": "amber", "text": said[0]}
 

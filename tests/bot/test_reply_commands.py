@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from bot.commands import sync
-from bot.handlers import Handler
 from bot.recall import Recall
 from bot.reply_commands import ReplyCommands
 from model.catalog import EMBEDDING_DIMENSION
@@ -18,6 +17,7 @@ from sandbox.world import Post
 from storage import database, explanations, judgements, messages, vectordb
 from storage.database import Model
 from storage.messages import Message
+from tests.bot import hurry
 from tests.bot.room import Room
 from tests.bot.room import room as open_room
 from tests.bot.test_handlers import Scripted
@@ -40,7 +40,7 @@ async def room(folder: Path) -> AsyncIterator[tuple[Room, Post, list[Post]]]:
     async with open_room(
         folder, lambda _, config, database: ReplyCommands(config, database, recall)
     ) as here:
-        handler = Handler(here.database, engine, recall, here.sandbox.world.bot_id, 0)
+        handler = hurry.handler(here.database, engine, recall, here.sandbox.world.bot_id)
 
         @here.bot.listen("on_raw_message_delete")
         async def forget(event: object) -> None:
