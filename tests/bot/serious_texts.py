@@ -56,6 +56,8 @@ i hope i don't wake up tomorrow
 """
 
 GRIEF = """
+can't make the raid, my dad died
+no boss tonight, our cat died this morning
 my grandma died yesterday
 My grandpa passed away this morning.
 my dad just died
@@ -271,6 +273,10 @@ my roommate passed the bar exam today
 imagine if your mom died and you had to code
 i could end my life story here
 rip in peace
+my friend died, revive him
+my bro died and now the boss has full hp
+my brother died again
+my friend got killed, respawn in 10
 your mom
 """
 
@@ -303,6 +309,9 @@ NO_INSULTS = """
 don't kill yourself over it
 try not to kill yourself doing that
 don't say kys here
+garbage
+trash
+stupid.
 you're an idiot <3
 shut up lol
 you're an idiot haha
