@@ -42,6 +42,8 @@ class Trigger:
 
 
 class _Channel:
+    """Who waits in a channel, and when it was last heard."""
+
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.waiting: dict[int, Trigger] = {}  # by who is to be answered
@@ -49,11 +51,13 @@ class _Channel:
         self.typing: dict[int, float] = {}
 
     def settles_at(self, trigger: Trigger) -> float:
+        """When the talk has paused, as far as is known by now."""
         typed_at = max(self.typing.values(), default=float("-inf"))
         quiet_at = max(self.heard_at + QUIET_SECONDS, typed_at + TYPING_SECONDS)
         return min(quiet_at, trigger.waits_since + LONGEST_SECONDS)
 
     def is_next(self, trigger: Trigger) -> bool:
+        """Whether nobody has waited longer."""
         first = min(
             self.waiting.values(), key=lambda t: (t.waits_since, t.message.id), default=None
         )

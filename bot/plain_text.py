@@ -19,10 +19,10 @@ _STYLE = str.maketrans("", "", "*_~|")
 def plain(text: str) -> str:
     """One line of small letters; marks that pile up or turn the direction are gone.
 
-    A mention reads "somebody". Takes at most about a millisecond, whatever the text.
+    A mention reads "somebody". Takes a few milliseconds at most, whatever the text.
     """
     text = unicodedata.normalize("NFKD", text[:_DISCORDS_LONGEST].translate(_MARKS))
-    text = text[: 2 * _DISCORDS_LONGEST]  # a sign may become eighteen
+    text = text[:_DISCORDS_LONGEST]  # a sign may become eighteen
     if not text.isascii():
         text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
     text = _QUOTED.sub(" ", _CODE.sub(" ", text))

@@ -28,7 +28,17 @@ import functools
 from collections.abc import Sequence
 
 from bot.plain_text import plain
-from bot.serious_words import CURSE, DESPAIR, FRIENDLY, INSULT, JOKE, LOSS, WISH_TO_DIE
+from bot.serious_words import (
+    CURSE,
+    DESPAIR,
+    FRIENDLY,
+    INSULT,
+    JOKE,
+    LOSS,
+    PLAY,
+    SURELY,
+    WISH_TO_DIE,
+)
 from storage.messages import Message
 
 
@@ -105,7 +115,8 @@ def _read(text: str) -> _Reading:
     is_friendly = is_joke or FRIENDLY.search(text) is not None
     if WISH_TO_DIE.search(text) or (not is_joke and DESPAIR.search(text)):
         return _Reading(Kind.SELF_HARM)
-    if not is_joke and LOSS.search(text):
+    is_play = is_joke or (PLAY.search(text) and not SURELY.search(text))
+    if not is_play and LOSS.search(text):
         return _Reading(Kind.GRIEF)
     is_curse = not is_friendly and CURSE.search(text) is not None
     is_insult = is_curse or (not is_friendly and INSULT.search(text) is not None)

@@ -24,8 +24,9 @@ _END = r"(?=\s*(?:[^\w\s'-]|$))"
 _THEN = (
     r"(?=\s*(?:[^\w\s'-]|$)| (?:yesterday|today|tonight|tomorrow|this (?:morning|week|month"
     r"|year|spring|summer|fall|autumn|winter|weekend)|last|earlier|recently|suddenly|unexpectedly"
-    r"|peacefully|lately|again|right now|now|any ?more|soon|already|a (?:few|couple|year|month|week"
-    r"|day)|(?:\d+|two|three|four|five|six|ten|some|many) (?:years?|months?|weeks?|days?|hours?)"
+    r"|peacefully|lately|again|right now|now|any ?more|soon|already|a (?:lot|few|couple|year|month"
+    r"|week|day)|for (?:weeks|months|years)"
+    r"|(?:\d+|two|three|four|five|six|ten|some|many) (?:years?|months?|weeks?|days?|hours?)"
     r"|on (?:mon|tues|wednes|thurs|fri|satur|sun)day|in (?:\d{4}|january|february|march|april|may"
     r"|june|july|august|september|october|november|december|(?:a|an) (?:car|bus|train|plane|house"
     r"|crash|accident|fire|motorcycle)|(?:the )?(?:hospital|hospice)|(?:his|her|their) sleep)"
@@ -35,12 +36,12 @@ _THEN = (
     r"|before|while (?:i|we|he|she)|too|i|we|every (?:day|night|single)|all the time|lol|lmao"
     r"|haha)\b)"
 )
-_I = r"\b(?:i(?:'m| am|'ve| have|'d|'ll| keep|)|im|ive)"
+_I = r"\b(?:i(?:'m| am|'ve| have|'d|'ll| keep| can'?t stop|)|im|ive)"
 _VERY = r"(?: (?:just|really|so|actually|honestly|seriously|still|kinda|always|only|fucking))*"
 _WANT = r"(?:want to|wanna)"
 _WILL = (
     rf" (?:{_WANT}|want|need to|going to|gonna|planning to|about to|will|decided to|tried to"
-    r"|(?:been )?thinking (?:of|about)|thought (?:of|about)|tempted to|ready to|wish to"
+    r"|(?:been )?think(?:ing)? (?:of|about)|thought (?:of|about)|tempted to|ready to|wish to"
     r"|feel(?:ing)? like)"
 )
 _OWN_END = (
@@ -69,9 +70,11 @@ DESPAIR = _any(
     rf"{_I}{_VERY} think(?:ing)? about dying{_THEN}",
     r"\b(?:every(?:one|body)|they|the world|you)(?:'d| would|'ll| will| is|'s)?(?: all)?(?: be)?"
     r" better off (?:without me|if i (?:was|were) (?:dead|gone))\b",
-    r"\b(?:no ?one|nobody) would (?:care|notice|miss me)"
-    r" if i (?:died|was dead|was gone|killed myself)\b",
+    r"\b(?:no ?one|nobody) would(?: even| ever)? (?:care|notice|miss me)"
+    r" if i (?:died|was dead|(?:was|were) gone|killed myself)\b",
     r"\bhope i (?:don'?t|never) wake up(?! late)\b",
+    rf"{_I}{_VERY} (?:tired of (?:living|being alive)|done with (?:life|living)){_END}",
+    rf"\bi(?:'ve)? cut myself (?:again|last night|yesterday|tonight){_END}",
     r"\bi(?:'d| would) be better off dead\b|\bnothing (?:left )?to live for\b",
     r"\b(?:no|any|a|the) (?:reason|point) (?:to (?:keep )?liv(?:e|ing)|(?:in|of) living)"
     r"\s*(?:[.!?,]|$|any ?more)",
@@ -97,8 +100,8 @@ _HUMAN = (
 )
 _PET = r"(?:dog|doggo|puppy|pup|cat|kitten|kitty|bunny|rabbit|hamster|guinea pig|horse|parrot|pet)"
 _DEAR = (
-    r"(?:my|our|his|her|their)(?: (?:poor|dear|old|sweet|little|beloved|late|older|younger|best"
-    r"|close|closest|oldest|childhood|good|\d+ years? old))*"
+    r"(?:my|our|his|her|their)(?: (?:poor|dear|old|sweet|little|beloved|late|older|younger|family"
+    r"|best|close|closest|oldest|childhood|good|\d+ years? old))*"
     r"(?: (?:friend|wife|husband|mom|mum|dad|gf|bf"
     r"|girlfriend|boyfriend|partner|roommate|fiancee?|sister|brother|cousin)'s)?"
     rf" (?:{_HUMAN}|{_PET})(?: from \w+)?"
@@ -112,8 +115,17 @@ _ILL = (
 _GONE = (
     r" (?:died|passed away|(?:was|got) (?:killed|murdered)|was found dead|is dead|is gone forever"
     r"|did ?n'?t make it|took (?:his|her|their) own life|committed suicide"
-    r"|(?:killed|hung) (?:him|her|them)sel(?:f|ves)|overdosed|drowned|is dying"
-    rf"|is (?:in (?:a )?hospice|on life support)){_THEN}"
+    r"|(?:killed|hung|hanged) (?:him|her|them)sel(?:f|ves)|overdosed|drowned|is dying"
+    rf"|is (?:in (?:a )?(?:hospice|coma)|on life support))(?! again){_THEN}"
+)
+# in a game friends die all the time; PLAY tells it, unless SURELY does not belong there
+PLAY = re.compile(
+    r"\b(?:reviv\w*|respawn\w*|spawn\w*|rezz?|raid|boss|lobby|ranked|hardcore|creepers?|loot|dungeon"
+    r"|hp|heals?|minecraft|fortnite|valorant|roblox|elden ring|souls|in[- ]?game|checkpoint)\b"
+)
+SURELY = re.compile(
+    r"\b(?:passed|funeral|cancer|condolences|buried|suicide|own life|yesterday|today|this morning"
+    rf"|last (?:night|week|month|year)|{_ELDER})\b"
 )
 LOSS = _any(
     rf"{_NOT_IF}\b{_DEAR}{_ADVERB}{_GONE}",
@@ -124,11 +136,12 @@ LOSS = _any(
     r"\b(?:someone|somebody|a (?:friend|kid|guy|girl)) (?:from|at|in|of|i) (?:\w+ ){1,2}"
     rf"(?:died|passed away|committed suicide|killed (?:him|her|them)sel\w+){_THEN}",
     rf"(?:^|\b(?:i|we)(?:'ve| have)?{_ADVERB} )lost (?:{_DEAR}|(?:the|our) baby){_THEN}",
-    rf"\b(?:he|she|they|who){_ADVERB} passed away{_THEN}",
+    rf"\b(?:he|she|they|who){_ADVERB} (?:passed away|committed suicide"
+    rf"|took (?:his|her|their) own life){_THEN}",
     rf"\b(?:death|passing|loss) of my (?:\w+ )?(?:{_HUMAN}|{_PET})\b(?!')",
     r"\b(?:go(?:ing)? to|went to|attend(?:ing|ed)?|plan(?:ning)?|back from|leaving for|home for|at|"
     rf"after|before|for) (?:a|the|my|his|her|{_DEAR}'?s?) funeral\b",
-    rf"(?:\b{_DEAR}|^{_ELDER})'?s? (?:funeral|wake|memorial service)\b",
+    rf"(?:\b{_DEAR}|^{_ELDER})'?s? (?:funeral|wake|memorial service|death|passing)\b",
     rf"\blosing {_DEAR}(?:{_THEN}| (?:was|is|hurts))",
     rf"\b(?:we|i)(?: just)? buried {_DEAR}{_THEN}",
     rf"\b(?:rip|r\.i\.p\.?|rest in peace),? (?:to )?(?:{_DEAR}|{_HUMAN}){_END}",
@@ -137,20 +150,23 @@ LOSS = _any(
     r"\b(?:my|our) (?:deepest |sincere |heartfelt )*condolences\b",
     rf"\b(?:had|have|having|going) to put (?:{_DEAR}|the (?:dog|cat)|him|her)"
     rf" (?:down|to sleep){_THEN}",
-    rf"\b(?:my|our)(?: old)? {_PET} was put (?:down|to sleep){_THEN}",
-    r"\b(?:i|we|wife|sister|girlfriend|daughter|she)(?: just)? (?:had|suffered) a (?:miscarriage"
+    rf"\b(?:my|our)(?: old)? {_PET} (?:was|had to be) put (?:down|to sleep){_THEN}",
+    r"\b(?:i|we|wife|sister|girlfriend|gf|daughter|she)(?: just)? (?:had|suffered) a (?:miscarriage"
     r"|stillbirth)\b(?! of)",
     rf"\b(?:i|{_DEAR})(?:'ve| have| has| was| just|'s| been| got)*"
     rf" (?:diagnosed with|dying (?:of|from)) {_ILL}",
-    rf"\b{_DEAR} (?:has|had|have) {_ILL}",
+    rf"(?:\b{_DEAR}|^{_ELDER})(?:'s)? (?:has|had|have|got) {_ILL}",
     r"\bi (?:have|'ve got|got) (?:stage|terminal) (?:\d |iv |four )?cancer\b",
 )
 
+_NAME = (
+    r"(?:idiots?|morons?|imbecile|dumb(?:ass|fuck)|losers?|ret\w?ard|asshole|arsehole|bitch|cunt"
+    r"|prick|dickhead|dick|scum(?:bag)?|piece of (?:shit|crap|trash|garbage)|shithead|dipshit"
+    r"|bastard|liar|coward|clown|fool|douche(?:bag)?|jerk|hypocrite|twat|wanker|creep|fat ?ass)"
+)
 _VILE = (
-    r"(?:idiots?|morons?|imbecile|stupid|dumb(?:ass|fuck)?|pathetic|losers?|ret\w?ard(?:ed)?|asshole"
-    r"|arsehole|bitch|cunt|prick|dickhead|dick|scum(?:bag)?|trash|garbage|worthless|disgusting"
-    r"|piece of (?:shit|crap|trash|garbage)|shithead|dipshit|bastard|liar|coward|clown|fool|douche"
-    r"(?:bag)?|jerk|brain ?dead|ignorant|hypocrite|twat|wanker|creep|fat ?ass|dense)"
+    rf"(?:{_NAME}|stupid|dumb|pathetic|ret\w?arded|trash|garbage|worthless|disgusting|brain ?dead"
+    r"|ignorant|dense)"
 )
 _SUCH = (
     r"(?: (?:a|an|the|such|just|all|really|so|too|literally|actually|being|fucking|fuckin|complete"
@@ -164,7 +180,7 @@ INSULT = _any(
     r"^(?:\w+ ){0,3}shut (?:the (?:fuck|hell) )?(?:your (?:mouth|face)|up)\b(?! (?:and take|lol))",
     r"\bstfu\b|\bgtfo\b",
     r"\b(?:fuck|screw|damn) (?:you|u|off)\b|\bpiss off\b|\bgo to hell\b|\bgo fuck yourself\b",
-    rf"(?:,|^)(?: ?you)? {_VILE}\s*[.!]*$|^(?:you |fucking ){{0,2}}{_VILE}\s*[.!]*$",
+    rf", (?:you )?{_NAME}\s*[.!]*$|^(?:you |fucking ){{0,2}}{_NAME}\s*[.!]*$",
     r"\bi (?:fucking |really )?hate you\b|\byou disgust me\b|\byou make me sick\b"
     r"|\bno(?: ?one|body) (?:likes|wants|cares about|asked) you\b",
 )

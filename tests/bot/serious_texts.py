@@ -1,6 +1,13 @@
 """What people write in serious moments, and what only sounds like that."""
 
 SELF_HARM = """
+honestly i've been suicidal for weeks
+I can't stop thinking about killing myself
+i think about suicide a lot
+nobody would even notice if i was gone
+i'm done with life, goodbye everyone
+i cut myself last night
+i'm so tired of living
 I want to kill myself
 i wanna kill myself
 I really want to kill myself
@@ -56,6 +63,20 @@ i hope i don't wake up tomorrow
 """
 
 GRIEF = """
+our family dog passed away today
+My dad passed this morning. Don't know what to do.
+we lost our dog this weekend
+my brother is in a coma after an accident
+my best friend hanged himself
+today is the anniversary of my mom's death
+mum's got cancer
+my uncle died of covid
+our cat had to be put down
+my gf had a miscarriage
+RIP grandma, miss you
+he took his own life last week
+can't make the raid, my dad died
+no boss tonight, our cat died this morning
 my grandma died yesterday
 My grandpa passed away this morning.
 my dad just died
@@ -126,6 +147,16 @@ thanks, but losing my dad was the hardest thing
 """
 
 NOTHING = """
+my gpu died yesterday
+lost my keys and my mind
+died at the last boss again, my friend carried me
+the funeral scene in ep 3 omg
+suicide squad kill the justice league
+i think about suicide squad too much
+i lost my dad at ping pong
+my cat is dying for treats
+you kill me
+i cut myself last night while cooking
 rip my sleep schedule
 this bug is killing me
 dead lol
@@ -271,6 +302,10 @@ my roommate passed the bar exam today
 imagine if your mom died and you had to code
 i could end my life story here
 rip in peace
+my friend died, revive him
+my bro died and now the boss has full hp
+my brother died again
+my friend got killed, respawn in 10
 your mom
 """
 
@@ -303,6 +338,9 @@ NO_INSULTS = """
 don't kill yourself over it
 try not to kill yourself doing that
 don't say kys here
+garbage
+trash
+stupid.
 you're an idiot <3
 shut up lol
 you're an idiot haha
