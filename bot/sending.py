@@ -25,7 +25,7 @@ class Sender:
 
     def __init__(self, pause_seconds: float = PAUSE_SECONDS) -> None:
         self._pause_seconds = pause_seconds
-        self._refused: dict[int, int | None] = {}  # channel id -> our permissions at that time
+        self._refused: dict[int, int] = {}  # channel id -> our permissions at that time
         self._sent_at: dict[int, float] = {}
 
     async def send(
