@@ -17,7 +17,7 @@ from bot import config as settings_file
 from bot.config import Config, UserError
 from data import pages
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, messages, people
+from storage import database, judgements, messages, people
 from storage.vectordb import VectorStore
 
 DAY = 86_400.0
@@ -35,6 +35,9 @@ def forget(config: Config, connection: sqlite3.Connection, before: float) -> int
     with database.transaction(connection):
         for ids in old.values():
             messages.mark_deleted(connection, ids)
+        gone = messages.snowflake_at(before)
+        kept = judgements.kept(connection)
+        judgements.drop_kept(connection, (number for number in kept if number < gone))
     if config.embeddings_dir.exists():
         VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER).forget(connection)
     people.truncate_log(connection)  # it holds the old pages of the database

@@ -135,6 +135,7 @@ def erase(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:
         "vectors": f"DELETE FROM embeddings WHERE message_id {own}",
         "judgements of replies to them": "DELETE FROM judgements WHERE reply_id IN"
         f" (SELECT message_id FROM replies WHERE trigger_id {own})",
+        "kept replies to them": f"DELETE FROM deleted_replies WHERE trigger_id {own}",
         "replies to them": f"DELETE FROM replies WHERE trigger_id {own}",
         "answers to them": f"UPDATE messages SET reply_to = NULL WHERE reply_to {own}",
         "thread names": f"UPDATE channels SET name = '' WHERE channel_id {own}",

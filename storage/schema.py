@@ -122,6 +122,14 @@ MIGRATIONS = [
         judged_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE deleted_replies (
+        message_id INTEGER PRIMARY KEY,
+        trigger_id INTEGER NOT NULL,
+        content TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX deleted_replies_by_trigger ON deleted_replies (trigger_id);
+    """,
 ]
 
 

@@ -66,6 +66,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
         "reactions": 1,
         "vectors": 1,
         "judgements of replies to them": 1,
+        "kept replies to them": 0,
         "replies to them": 1,
         "answers to them": 2,
         "thread names": 1,
