@@ -72,15 +72,15 @@ class ReplyCommands(AdminCog):
         """Delete a reply, all of its messages, and keep its text as a bad example."""
         doomed = explanations.parts(self._connection, said)
         channel = context.bot.get_partial_messageable(said.channel_id)
-        judgements.withdraw(self._connection, said.reply_id)
+        judgements.reject(self._connection, said.reply_id)
         if not doomed:
             return "It was deleted before; it counts as bad now."
         try:
             for message_id in doomed:
                 with contextlib.suppress(discord.NotFound):
                     await channel.get_partial_message(message_id).delete()
+                messages.mark_deleted(self._connection, [message_id])
         except discord.HTTPException as error:
-            judgements.put_back(self._connection, said.reply_id)
             raise UserError(
                 f"Discord does not let me delete it (HTTP {error.status}). Look at the bot's "
                 "permissions in that channel. It counts as bad all the same."

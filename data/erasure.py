@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bot.config import Config, UserError
@@ -18,7 +18,7 @@ from data import leftovers, residue
 from data.quotes import LONG, Quotes
 from model import provenance
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, people
+from storage import database, judgements, people
 from storage.people import Other, Written
 from storage.vectordb import VectorStore
 
@@ -80,7 +80,7 @@ def _erase(
     removed = leftovers.clear(config, user_id, known, quotes)
     models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
-    removed |= _clear_database(connection, user_id, quotes, marks)
+    removed |= _clear_database(connection, user_id, known, quotes, marks)
     removed["vectors in the index"] = _forget_vectors(config, connection)
     is_log_empty = people.truncate_log(connection)
     naming = people.count_naming(connection, known.name) if _is_telling(known) else 0
@@ -102,12 +102,18 @@ def models_with(connection: sqlite3.Connection, models_dir: Path, user_id: int) 
 
 
 def _clear_database(
-    connection: sqlite3.Connection, user_id: int, quotes: Quotes, marks: dict[str, int]
+    connection: sqlite3.Connection,
+    user_id: int,
+    known: Written,
+    quotes: Quotes,
+    marks: dict[str, int],
 ) -> dict[str, int]:
     """Everything at once, the models' marks included, so that nothing is counted twice."""
     with database.transaction(connection):
         cleaned = list(_cleaned(people.by_others(connection, user_id), user_id, quotes))
         people.rewrite(connection, cleaned)
+        kept = judgements.kept(connection)
+        judgements.drop_kept(connection, _telling(kept, user_id, known, quotes))
         people.mark_models(connection, marks)
         removed = people.erase(connection, user_id)
     return {**removed, "messages of others that quoted or mentioned them": len(cleaned)}
@@ -122,6 +128,16 @@ def _cleaned(others: Iterable[Other], user_id: int, quotes: Quotes) -> Iterable[
         mentions = tuple(mention for mention in other.mentions if mention != user_id)
         if (content, mentions) != (other.content, other.mentions):
             yield Other(other.message_id, content, mentions)
+
+
+def _telling(
+    texts: Mapping[int, str], user_id: int, known: Written, quotes: Quotes
+) -> Iterable[int]:
+    """Those texts that mention, name or quote the person."""
+    for number, text in texts.items():
+        names = _is_telling(known) and known.name in text
+        if names or str(user_id) in text or quotes.cut(text) != text:
+            yield number
 
 
 def _forget_vectors(config: Config, connection: sqlite3.Connection) -> int:

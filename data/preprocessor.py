@@ -16,14 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from bot.config import UserError
-from data import links, plan, preferences, privacy
+from data import links, own_replies, plan, preferences, privacy
 from data.duplicates import Duplicates
 from data.examples import REMEMBERED, Example, Renderer
 from data.links import Flags, Ints
+from data.own_replies import MEMBERS, OwnPair, OwnReplies
 from data.plan import HELD_OUT, LEARNED, ChannelPlan
 from data.preferences import Exposure
 from data.selection import Selection
 from data.training_files import TrainingFiles
+from model import prompts
+from model.examples import LIKED
 from model.prompts import Encoder
 from model.provenance import message_hash
 from storage import messages
@@ -32,6 +35,7 @@ from storage.messages import Message, snowflake_at
 SMALLEST = 50  # examples: below this there is nothing to learn from
 REJECTED = ("model", "sibling", *preferences.CANNED)
 SIBLING_SECONDS = 86_400
+UNREACHED = 2**63 - 1  # an id that no message has
 
 OnProgress = Callable[[int, int], None]
 """`on_progress(done, total)`, in messages; every message is read twice."""
@@ -77,6 +81,8 @@ class Summary:
     train: int
     valid: int
     preferences: int
+    pairs: dict[str, int]  # those preferences, by where they come from
+    own_left_out: int  # pairs of the bot's replies beyond their share
     left_out: dict[str, int]
     thinned: int
     near_duplicates: int
@@ -108,6 +114,7 @@ def prepare(
     files = TrainingFiles(folder)
     try:
         writer = _Writer(connection, settings, files, encoder)
+        writer.read_own(plans, selection, common)
         writer.write(plans, lambda done: on_progress(total + done, 2 * total))
         summary = _summary(plans, left_out, thinned, writer)
         files.finish(
@@ -153,6 +160,8 @@ def _summary(
         train=writer.files.rows["train"],
         valid=writer.files.rows["valid"],
         preferences=writer.files.rows["preferences"],
+        pairs=dict(writer.pairs),
+        own_left_out=writer.own_left_out,
         left_out=dict(left_out),
         thinned=thinned,
         near_duplicates=writer.near_duplicates,
@@ -178,7 +187,21 @@ class _Writer:
         self._dice = random.Random(settings.seed)
         self._held_out = Duplicates()
         self._shown: dict[int, Flags] = {}
-        self.near_duplicates = self.too_long = 0
+        self._own: list[OwnPair] = []
+        self._own_shown: dict[int, int] = {}
+        self.pairs: Counter[str] = Counter()
+        self.near_duplicates = self.too_long = self.own_left_out = 0
+
+    def read_own(
+        self, plans: Iterable[ChannelPlan], selection: Selection, common: frozenset[str]
+    ) -> None:
+        """Make pairs of what was thought of the bot's own replies."""
+        lines = {p.channel_id: int(np.append(p.ids, UNREACHED)[p.line]) for p in plans}
+        most = self._settings.window[1] - 1
+        own = OwnReplies(
+            self._connection, selection, self._exposure, self.renderer, lines, most, common
+        )
+        self._own = list(own.pairs(self._shortened))
 
     def write(self, plans: Sequence[ChannelPlan], on_progress: Callable[[int], None]) -> None:
         """What is held out comes first: nothing nearly the same is learned then."""
@@ -191,12 +214,14 @@ class _Writer:
                 if len(ids):
                     self._write_channel(channel, side, ids, done, on_progress)
                     done += len(ids)
+        self._write_own()
 
     def used(self, plans: Iterable[ChannelPlan]) -> Iterator[int]:
         """The ids of all messages that the files show, in reply or context."""
         for channel in plans:
             if channel.channel_id in self._shown:
                 yield from channel.ids[self._shown[channel.channel_id]].tolist()
+        yield from self._own_shown
 
     def authors(self, plans: Iterable[ChannelPlan]) -> set[int]:
         """Who wrote those messages."""
@@ -205,7 +230,8 @@ class _Writer:
             for channel in plans
             if channel.channel_id in self._shown
         )
-        return {author for authors in shown for author in authors.tolist()}
+        found = {author for authors in shown for author in authors.tolist()}
+        return found | set(self._own_shown.values())
 
     def _write_channel(
         self,
@@ -218,6 +244,7 @@ class _Writer:
         texts = messages.texts(self._connection, channel.channel_id, int(ids[0]), int(ids[-1]))
         shown = self._shown.setdefault(channel.channel_id, np.zeros(len(channel.ids), np.bool_))
         begin = channel.line if side == HELD_OUT else 0
+        judged = {pair.trigger_id for pair in self._own}
         for number, planned in enumerate(self.renderer.examples(channel, side, texts)):
             if number % 500 == 0:
                 on_progress(done + planned.reply[0].position - begin)
@@ -226,6 +253,8 @@ class _Writer:
                 self.too_long += 1
                 continue
             if side == HELD_OUT:
+                if example.context[-1].id in judged:
+                    continue  # what the bot may say there is learned
                 self._held_out.add(example.text)
             elif self._held_out.has_one_like(example.text):
                 self.near_duplicates += 1
@@ -254,8 +283,27 @@ class _Writer:
         )
         if judged.score > 0 and judged.weight >= preferences.LEAST_SURE:
             rejected = self._alternative(example, chosen)
-            pair = {**preferences.row(judged, row), "rejected": rejected}
+            pair = {**preferences.row(judged, row), "rejected": rejected, "source": MEMBERS}
             self.files.write("preferences" if name == "train" else "valid_preferences", pair)
+            self.pairs[MEMBERS] += name == "train"
+
+    def _write_own(self) -> None:
+        """The pairs of the bot's own replies, as many as there may be beside members'."""
+        known = self._held_out.has_one_like
+        fresh = [p for p in self._own if not known(prompts.join(p.row["chosen"] or ()))]
+        kept = own_replies.surest(fresh, own_replies.most(self.pairs[MEMBERS]))
+        self.near_duplicates += len(self._own) - len(fresh)
+        self.own_left_out = len(fresh) - len(kept)
+        for pair in kept:
+            row = pair.row
+            if row["source"] == LIKED and self._settings.rejected in preferences.CANNED:
+                canned = preferences.alternatives(
+                    prompts.join(row["reply"]), self._dice, self._settings.rejected
+                )
+                row = {**row, "rejected": canned}
+            self.files.write("preferences", row)
+            self.pairs[row["source"]] += 1
+            self._own_shown |= pair.shown
 
     def _alternative(self, example: Example, chosen: Message) -> str | None:
         """The pair's other side; None: training fills it in with the model's own reply."""

@@ -35,7 +35,9 @@ def forget(config: Config, connection: sqlite3.Connection, before: float) -> int
     with database.transaction(connection):
         for ids in old.values():
             messages.mark_deleted(connection, ids)
-        judgements.forget_before(connection, before)
+        gone = messages.snowflake_at(before)
+        kept = judgements.kept(connection)
+        judgements.drop_kept(connection, (number for number in kept if number < gone))
     if config.embeddings_dir.exists():
         VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER).forget(connection)
     people.truncate_log(connection)  # it holds the old pages of the database

@@ -29,6 +29,10 @@ class Selection:
         for message in own:
             self._remember(message.id, message.content.strip())
 
+    def allows(self, message: Message) -> bool:
+        """Whether a message may at least be shown: written by somebody who may be learned from."""
+        return privacy.is_allowed(message, ()) and self._audience.allows(message.author_id)
+
     def reason_to_leave_out(self, message: Message) -> str | None:
         """Why a message is not learned from, None for one that is."""
         if message.author_kind != "member":

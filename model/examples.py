@@ -11,6 +11,7 @@ from bot.config import UserError
 from model import catalog, prompts
 from model.prompts import Turn
 
+LIKED = "liked"  # the source of a pair whose better reply the bot wrote
 PREPARE = "Run scripts/2_prepare_training_data.py"
 
 T = TypeVar("T")
@@ -36,23 +37,33 @@ class Tokens:
 
 @dataclasses.dataclass(frozen=True)
 class PairExample:
-    """A reply that people liked, and one that is worse, None: what the model itself would say.
+    """A reply that is better than another; None, of one of them: what the model itself would say.
 
-    `weight`, in (0, 1], says how surely.
+    `weight`, in (0, 1], says how surely. `is_members` where a member wrote the better one: what a
+    bot said is preferred at most, never imitated.
     """
 
-    chosen: Example
+    chosen: Example | None
     rejected: Example | None
     weight: float
+    is_members: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
     """The same as tokens."""
 
-    chosen: Tokens
+    chosen: Tokens | None
     rejected: Tokens | None
     weight: float
+    is_members: bool = True
+
+    @property
+    def known(self) -> Tokens:
+        """The side that is there, the better one where both are."""
+        side = self.chosen or self.rejected
+        assert side
+        return side
 
 
 def read(path: Path) -> list[Example]:
@@ -126,10 +137,15 @@ def tokenise_pairs(
 ) -> Iterator[Pair | None]:
     """Each pair in at most `limit` tokens a side; None where a reply alone leaves no room."""
     for pair in pairs:
-        (chosen,) = tokenise([pair.chosen], encoder, limit)
-        (rejected,) = tokenise([pair.rejected], encoder, limit) if pair.rejected else (None,)
-        has_room = bool(rejected) == bool(pair.rejected)
-        yield Pair(chosen, rejected, pair.weight) if chosen and has_room else None
+        sides = (pair.chosen, pair.rejected)
+        there = [side for side in sides if side]
+        encoded = list(tokenise(there, encoder, limit))
+        if all(encoded):
+            left = iter(encoded)
+            chosen, rejected = (next(left) if side else None for side in sides)
+            yield Pair(chosen, rejected, pair.weight, pair.is_members)
+        else:
+            yield None
 
 
 def self_play(pairs: list[Pair], rows: Sequence[Tokens], wanted: int) -> list[Pair]:
@@ -138,7 +154,7 @@ def self_play(pairs: list[Pair], rows: Sequence[Tokens], wanted: int) -> list[Pa
     Where people do not react to messages, what they say is still better than what it says (Chen et
     al. 2024, "Self-Play Fine-Tuning").
     """
-    known = {tuple(pair.chosen.ids) for pair in pairs}
+    known = {tuple(pair.chosen.ids) for pair in pairs if pair.chosen}
     fresh = [row for row in rows if tuple(row.ids) not in known]
     drawn = random.Random(0).sample(fresh, min(wanted, len(fresh)))
     return pairs + [Pair(row, None, 1.0) for row in drawn]
@@ -164,16 +180,25 @@ def _read(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
 
 
 def _pair(row: dict[str, Any]) -> PairExample:
-    chosen, rejected = _example(row), row["rejected"]
+    chosen = None if row["reply"] is None else _example(row)
+    rejected = row["rejected"]
     if rejected is not None:
-        rejected = Example(chosen.turns, _text(rejected))
-    return PairExample(chosen, rejected, float(row["weight"]))
+        rejected = Example(_turns(row), _text(rejected))
+    if not (chosen or rejected):
+        raise ValueError("a pair needs a reply")
+    is_members = chosen is not None and row.get("source") != LIKED
+    return PairExample(chosen, rejected, float(row["weight"]), is_members)
 
 
-def _example(row: dict[str, Any]) -> Example:
+def _turns(row: dict[str, Any]) -> tuple[Turn, ...]:
     turns = tuple(Turn(turn["name"], turn["text"]) for turn in row["turns"])
     if not turns:
         raise ValueError("a row needs turns")
+    return turns
+
+
+def _example(row: dict[str, Any]) -> Example:
+    turns = _turns(row)
     ids = (*row.get("context_ids", ()), *row.get("reply_ids", ()))
     return Example(turns, _text(row["reply"]), int(row.get("channel_id", 0)), tuple(map(int, ids)))
 

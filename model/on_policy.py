@@ -1,4 +1,5 @@
-"""The worse side of each preference: what the model itself says in the place of the liked reply.
+"""The missing side of each preference: what the model itself says there. It is the worse one where
+people liked what was said, and the better one where they rejected it.
 
 Sentences that nobody would write teach nothing but to be no such sentence; the model's own replies
 show how it still differs from people. They are drawn as the bot draws them, in batches.
@@ -69,11 +70,11 @@ def complete(
 def _say(
     model: Any, pairs: Sequence[Pair], place: Place, recipe: Recipe, stop: Any
 ) -> list[tuple[list[int], float]]:
-    """For each pair, the rejected reply's tokens and ln p(chosen) - ln p(rejected)."""
-    replies = [_reply(pair.rejected) if pair.rejected else [] for pair in pairs]
-    silent = [number for number, pair in enumerate(pairs) if not pair.rejected]
-    prompts = [_prompt(pairs[number].chosen) for number in silent]
-    ends = {pairs[number].chosen.ids[-1] for number in silent}
+    """For each pair, the tokens of its other side and ln p(chosen) - ln p(rejected)."""
+    replies = [_reply(p.rejected) if p.chosen and p.rejected else [] for p in pairs]
+    silent = [number for number, p in enumerate(pairs) if not (p.chosen and p.rejected)]
+    prompts = [_prompt(pairs[number].known) for number in silent]
+    ends = {pairs[number].known.ids[-1] for number in silent}
     for number, reply in zip(
         silent, generate(model, prompts, ends, place, recipe.seed, stop), strict=True
     ):
@@ -166,10 +167,11 @@ def _margins(model: Any, rows: Sequence[Row], recipe: Recipe, stop: Any) -> list
 
 def _row(pair: Pair, reply: list[int], reference: float) -> Row | None:
     """The whole pair; None where there is no difference to learn, or no reply at all."""
-    if len(reply) < 2 or reply == _reply(pair.chosen):
+    if len(reply) < 2 or reply == _reply(pair.known):
         return None
-    rejected = Tokens(_prompt(pair.chosen) + reply, len(reply))
-    return Row(pair.chosen, rejected, pair.weight, reference)
+    other = Tokens(_prompt(pair.known) + reply, len(reply))
+    chosen, rejected = (pair.known, other) if pair.chosen else (other, pair.known)
+    return Row(chosen, rejected, pair.weight, reference)
 
 
 def _prompt(tokens: Tokens) -> list[int]:

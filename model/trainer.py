@@ -180,10 +180,12 @@ class _Training:
         if stage == SFT:
             return train, valid
         watched = _sample(self._data.valid_pairs) if stage == DPO else []
+        # ORPO imitates the better side, too
+        given = [pair for pair in self._data.pairs if stage == DPO or pair.is_members]
         pairs, valid_pairs = on_policy.complete(
             self._folder / stage / "replies",
             self._model,
-            (self._data.pairs, watched),
+            (given, watched),
             self._place,
             self._recipe,
             self._stop,

@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bot import config, logs
 from bot.config import UserError
 from data import preferences, preprocessor
+from data.own_replies import MEMBERS, REJECTED
 from data.preprocessor import Settings, Summary
 from model import catalog
+from model.examples import LIKED
 from model.prompts import Encoder
 from storage import database, messages
 
@@ -68,7 +70,7 @@ def _conclude(summary: Summary) -> None:
         f"{summary.conversations:,} conversations:"
     )
     print(f"{summary.train:,} examples to learn from, {summary.valid:,} held out,")
-    print(f"{summary.preferences:,} replies that people liked beyond what is usual.")
+    print(_pairs(summary))
     for reason, number in sorted(summary.left_out.items()):
         print(f"  messages left out, {reason}: {number:,}")
     if summary.thinned:
@@ -82,6 +84,16 @@ def _conclude(summary: Summary) -> None:
     if advice := preferences.advice(summary.preferences):
         print(advice)
     print("Next: python scripts/3_train_model.py")
+
+
+def _pairs(summary: Summary) -> str:
+    """Where the preferences come from, in a line."""
+    members, rejected, liked = (
+        summary.pairs.get(source, 0) for source in (MEMBERS, REJECTED, LIKED)
+    )
+    said = f"{members:,} replies that people liked beyond what is usual; of the bot's own, "
+    said += f"{rejected:,} rejected and {liked:,} liked"
+    return said + (f", {summary.own_left_out:,} left out." if summary.own_left_out else ".")
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,12 +3,15 @@
 import dataclasses
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from storage import judgements
 from storage.database import excluded_users
 
 DISCORD_EPOCH_MS = 1_420_070_400_000
+JUDGED_SECONDS = 86_400  # a reply of ours that is deleted later was not deleted for being bad
 DEFAULT, REPLY = (
     0,
     19,
@@ -114,12 +117,15 @@ def edit(connection: sqlite3.Connection, message_id: int, content: str, edited_a
 def mark_deleted(connection: sqlite3.Connection, message_ids: Iterable[int]) -> None:
     """Forget the text of messages that were deleted on Discord; keep that they existed.
 
-    Only the text of a reply that was withdrawn (`storage/judgements.py`) is kept.
+    Replies of our own that went soon are kept aside, to be learned from as bad ones.
     """
-    ids = [(message_id,) for message_id in message_ids]
+    doomed = list(message_ids)
+    soon = snowflake_at(time.time() - JUDGED_SECONDS)
+    judgements.keep_deleted(connection, doomed, soon)
+    ids = [(message_id,) for message_id in doomed]
     connection.executemany(
-        "UPDATE messages SET content = '', deleted_at = unixepoch()"
-        " WHERE message_id = ? AND deleted_at IS NULL",
+        "UPDATE messages SET content = '', deleted_at = coalesce(deleted_at, unixepoch())"
+        " WHERE message_id = ?",
         ids,
     )
     for table in ("reactions", "embeddings"):
@@ -176,13 +182,18 @@ def add_reaction(connection: sqlite3.Connection, message_id: int, emoji: str, st
     )
 
 
-def recent(connection: sqlite3.Connection, channel_id: int, limit: int) -> list[Message]:
-    """The newest `limit` messages of a channel that people or we wrote, oldest first."""
+def recent(
+    connection: sqlite3.Connection, channel_id: int, limit: int, through: int = 2**63 - 1
+) -> list[Message]:
+    """The newest `limit` messages of a channel that people or we wrote, oldest first.
+
+    Those up to the id `through`, where it is given.
+    """
     rows = _read(
         connection,
-        "WHERE m.channel_id = ? AND m.deleted_at IS NULL AND m.kind IN (0, 19)"
-        " ORDER BY m.message_id DESC LIMIT ?",
-        (channel_id, limit),
+        "WHERE m.channel_id = ? AND m.message_id <= ? AND m.deleted_at IS NULL"
+        " AND m.kind IN (0, 19) ORDER BY m.message_id DESC LIMIT ?",
+        (channel_id, through, limit),
     )
     return list(rows)[::-1]
 

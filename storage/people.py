@@ -137,8 +137,7 @@ def erase(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:
         f" (SELECT message_id FROM replies WHERE trigger_id {own})",
         "explanations of replies to them": "DELETE FROM explanations WHERE reply_id IN"
         f" (SELECT message_id FROM replies WHERE trigger_id {own})",
-        "withdrawn replies to them": "UPDATE messages SET content = '' WHERE deleted_at IS NOT NULL"
-        f" AND message_id IN (SELECT message_id FROM replies WHERE trigger_id {own})",
+        "kept replies to them": f"DELETE FROM deleted_replies WHERE trigger_id {own}",
         "replies to them": f"DELETE FROM replies WHERE trigger_id {own}",
         "answers to them": f"UPDATE messages SET reply_to = NULL WHERE reply_to {own}",
         "thread names": f"UPDATE channels SET name = '' WHERE channel_id {own}",

@@ -154,6 +154,14 @@ MIGRATIONS = [
         changed_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE deleted_replies (
+        message_id INTEGER PRIMARY KEY,
+        trigger_id INTEGER NOT NULL,
+        content TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX deleted_replies_by_trigger ON deleted_replies (trigger_id);
+    """,
 ]
 
 

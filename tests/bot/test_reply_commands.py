@@ -104,7 +104,7 @@ async def test_a_bad_reply_is_deleted_and_kept_as_a_lesson(tmp_path: Path) -> No
         await here.bot.until("raw_message_delete", 2)
         assert not any(post in here.place.posts for post in replied)
         (lesson,) = judgements.rejected_replies(here.database)
-        assert (lesson.reply, lesson.trigger_id) == (WORDS, asked.id)
+        assert (lesson.reply, lesson.trigger_id) == (f"{WORDS}\nindeed", asked.id)
         stored = messages.by_ids(here.database, [post.id for post in replied])
         assert stored == []  # nobody is shown it any more
         assert "It was deleted since" in await here.ask(f"!why {replied[0].id}")
@@ -146,7 +146,9 @@ async def test_a_reply_that_may_not_be_deleted_stays_and_counts_as_bad(tmp_path:
         said = await here.ask(f"!bad {replied[0].id}")
         assert "HTTP 403" in said and "permissions" in said
         assert messages.by_ids(here.database, [replied[0].id])
-        assert [one.reply for one in judgements.rejected_replies(here.database)] == [WORDS]
+        assert [one.reply for one in judgements.rejected_replies(here.database)] == [
+            f"{WORDS}\nindeed"
+        ]
 
 
 async def test_the_slash_commands_do_the_same_for_admins_alone(tmp_path: Path) -> None:

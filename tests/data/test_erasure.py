@@ -18,7 +18,7 @@ from bot.config import ROOT, Config, UserError
 from data import erasure, leftovers, residue
 from model import provenance
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import channels, database, messages, people
+from storage import channels, database, judgements, messages, people
 from storage.channels import Channel
 from storage.database import Model
 from storage.messages import Message, Reply
@@ -231,6 +231,29 @@ def test_models_are_marked_once(config: Config, connection: sqlite3.Connection) 
         erasure.erase(config, connection, KIM)
         marks = {model.name: model.erased_people for model in database.models(connection)}
         assert marks == {"with-kim": 1, "without-kim": 0}
+
+
+def test_what_was_kept_of_deleted_replies_goes_with_whoever_they_answer_or_quote(
+    config: Config, connection: sqlite3.Connection
+) -> None:
+    replies = {
+        13: (FIRST, "an answer to kim, which the owner found bad"),
+        60: (FIRST + 14, f"sam, they said {LONG}, right?"),
+        61: (FIRST + 14, f"ask {NAME}"),
+        62: (FIRST + 14, f"ask <@{KIM}>"),
+        63: (FIRST + 14, "an answer to sam, which the owner found bad"),
+    }
+    with database.transaction(connection):
+        for number, (trigger, text) in replies.items():
+            messages.save(connection, [Message(FIRST + number, 1, BOT, "bot", text, "self")])
+            messages.record_reply(connection, Reply(FIRST + number, trigger, 1, "model", 1.0))
+            judgements.reject(connection, FIRST + number)
+    messages.edit(connection, FIRST + 13, replies[13][1], 1_700_000_001.0)
+    messages.mark_deleted(connection, [FIRST + number for number in replies])
+    assert judgements.kept(connection) == {FIRST + n: text for n, (_, text) in replies.items()}
+    assert erasure.erase(config, connection, KIM).is_complete
+    assert judgements.kept(connection) == {FIRST + 63: replies[63][1]}
+    assert residue.scan(config.data_dir, [*canaries(), replies[13][1].encode()]) == []
 
 
 def test_data_prepared_afterwards_outlives_another_erasure(

@@ -7,7 +7,8 @@ import pytest
 
 from bot import config
 from data import pages, retention
-from storage import database, messages
+from storage import database, judgements, messages
+from storage.messages import Message, Reply
 from tests.data.history import NOW, chat
 
 HALF = NOW + 3600.0
@@ -38,6 +39,29 @@ def test_only_the_old_is_forgotten(env: Path) -> None:
     assert b"user" in texts
     assert not [m for m in said if m.id in old and m.content.encode() in texts]
     assert retention.forget(settings, connection, HALF) == 0
+
+
+def test_a_deleted_reply_is_kept_no_longer_than_the_rest(env: Path) -> None:
+    settings = config.load(env, needs_discord=False)
+    connection = database.connect(settings.database_path)
+    said, replies = chat(60), []
+    messages.save(connection, said)
+    for trigger, text in ((said[10], "an old bad answer"), (said[-5], "a new bad answer")):
+        reply = Message(trigger.id + (1 << 22), 1, 900, "bot", text, "self")
+        messages.save(connection, [reply])
+        messages.record_reply(connection, Reply(reply.id, trigger.id, 1, "tiny", 1.0))
+        judgements.reject(connection, reply.id)
+        replies.append(reply)
+    messages.mark_deleted(connection, [replies[1].id])
+    retention.forget(settings, connection, HALF)
+    assert judgements.kept(connection) == {replies[1].id: "a new bad answer"}
+    retention.forget(settings, connection, replies[1].sent_at + 1)
+    assert judgements.kept(connection) == {}
+    assert all(
+        b"bad answer" not in path.read_bytes()
+        for path in settings.data_dir.rglob("*")
+        if path.is_file()
+    )
 
 
 def test_the_command_says_what_it_did(

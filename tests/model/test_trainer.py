@@ -277,3 +277,36 @@ def test_memory_that_does_not_suffice_halves_the_batch_and_trains_the_same(
 
 def _raise(*_: Any) -> Any:
     raise torch.OutOfMemoryError
+
+
+def rows_of(stage: str, folder: Path, base: Path, pairs: list[Pair]) -> list[Any]:
+    """What a stage would learn from."""
+    place, data = loading.choose(base), some_data(pairs=pairs)
+    training = trainer._Training(folder, plan(RECIPE, stage), base, place, data, Event())
+    found: list[Any] = training._rows(stage)[0]
+    return found
+
+
+def echoes(count: int) -> list[Tokens]:
+    """Replies that nobody ever gave in the examples."""
+    return [Tokens([*example.ids[:-3], 700, 701, 2], 3) for example in some_examples(count)]
+
+
+def test_what_people_rejected_is_worse_than_what_the_model_says(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    bad = echoes(4)
+    rows = rows_of("dpo", tmp_path, tiny_model, [Pair(None, one, 0.5, False) for one in bad])
+    assert [row.rejected for row in rows] == bad
+    for row, one in zip(rows, bad, strict=True):
+        prompt = one.ids[:-3]
+        assert row.chosen.ids[: len(prompt)] == prompt
+        assert row.chosen.ids != one.ids and row.weight == 0.5
+        assert len(row.chosen.ids) - row.chosen.reply_length == len(prompt)
+
+
+def test_orpo_imitates_no_reply_that_a_bot_wrote(tmp_path: Path, tiny_model: Path) -> None:
+    ours, theirs = echoes(4)[:2], echoes(4)[2:]
+    pairs = [Pair(one, None, 1.0, is_members=one in theirs) for one in (*ours, *theirs)]
+    learned = [row.chosen for row in rows_of("orpo", tmp_path, tiny_model, pairs)]
+    assert [one in learned for one in (*ours, *theirs)] == [False, False, True, True]

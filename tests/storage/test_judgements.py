@@ -1,6 +1,7 @@
 """The last exchanges as they are stored, and the owner's thumbs-down."""
 
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -79,42 +80,43 @@ def test_a_bad_reply_without_its_question_teaches_nothing(connection: sqlite3.Co
     assert judgements.rejected_replies(connection) == []
 
 
-def test_a_withdrawn_reply_is_gone_but_for_its_lesson(connection: sqlite3.Connection) -> None:
-    newest = judgements.exchanges(connection)[0]
-    judgements.withdraw(connection, newest.reply_id)
-    messages.mark_deleted(connection, [newest.reply_id])  # as Discord tells of it
-    assert newest.reply_id not in {one.reply_id for one in judgements.exchanges(connection)}
-    assert not messages.by_ids(connection, [newest.reply_id])
-    assert newest.reply not in {m.content for m in messages.recent(connection, 1, 50)}
-    assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 2"]
-
-
-def test_a_reply_that_cannot_be_deleted_is_put_back(connection: sqlite3.Connection) -> None:
-    newest = judgements.exchanges(connection)[0]
-    judgements.withdraw(connection, newest.reply_id)
-    judgements.put_back(connection, newest.reply_id)
-    assert judgements.exchanges(connection)[0].is_rejected
-
-
-def test_what_was_deleted_before_has_no_text_to_put_back(connection: sqlite3.Connection) -> None:
-    newest = judgements.exchanges(connection)[0]
-    messages.mark_deleted(connection, [newest.reply_id])
-    judgements.withdraw(connection, newest.reply_id)
-    judgements.put_back(connection, newest.reply_id)
-    assert not messages.by_ids(connection, [newest.reply_id])
-    assert not judgements.rejected_replies(connection)
-
-
-def test_old_lessons_are_forgotten_with_the_messages(connection: sqlite3.Connection) -> None:
-    for one in judgements.exchanges(connection):
-        judgements.withdraw(connection, one.reply_id)
-    judgements.forget_before(connection, messages.snowflake_time(FIRST + (4 << 32)))
-    assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 2"]
-
-
 def test_a_fixed_sentence_is_no_lesson(connection: sqlite3.Connection) -> None:
     newest, older, _ = judgements.exchanges(connection)
     for one, sampling in ((newest, {}), (older, {"top_k": 40})):
         judgements.reject(connection, one.reply_id)
         explanations.record(connection, one.reply_id, Why("asked", 1.0, 0, 0, sampling))
     assert [one.reply for one in judgements.rejected_replies(connection)] == ["answer 1"]
+
+
+def test_only_what_the_bot_said_soon_after_a_reply_is_part_of_it(
+    connection: sqlite3.Connection,
+) -> None:
+    reply = judgements.exchanges(connection)[0].reply_id
+    more = {reply + (9_000 << 22): "and more", reply + (60_000 << 22): "much later"}
+    messages.save(connection, [Message(i, 1, BOT, "bot", t, "self") for i, t in more.items()])
+    messages.add_reaction(connection, reply + (9_000 << 22), "👎", 1)
+    (found,) = judgements.received(connection)
+    assert (found.reply_id, found.verdict, found.reply) == (reply, None, "answer 2\nand more")
+    assert found.own_id == BOT
+
+
+def test_a_reply_and_its_question_deleted_at_once_say_nothing_of_the_reply(
+    connection: sqlite3.Connection,
+) -> None:
+    connection.execute("INSERT INTO judgements SELECT message_id, 'bad', 0 FROM replies")
+    first, second, third = (FIRST + (n << 32) for n in (0, 2, 4))
+    step = 1 << 32  # from a question to its reply
+    messages.mark_deleted(connection, [third, third + step])
+    messages.mark_deleted(connection, [second + step, second])
+    messages.mark_deleted(connection, [first + step])
+    assert judgements.kept(connection) == {first + step: "answer 0"}
+
+
+def test_other_messages_that_are_deleted_are_not_kept(connection: sqlite3.Connection) -> None:
+    now = messages.snowflake_at(time.time())
+    texts = {now: "by a member", now + 1: "by the bot, but no reply"}
+    kinds = ("member", "self")
+    for (number, text), kind in zip(texts.items(), kinds, strict=True):
+        messages.save(connection, [Message(number, 1, BOT, "bot", text, kind)])
+    messages.mark_deleted(connection, [*texts, judgements.exchanges(connection)[0].reply_id, 77])
+    assert judgements.kept(connection) == {}  # that reply is a year old and nobody judged it

@@ -42,13 +42,6 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
     return connection
 
 
-def test_a_withdrawn_reply_goes_with_the_person(connection: sqlite3.Connection) -> None:
-    judgements.withdraw(connection, FIRST + 2)
-    assert people.erase(connection, KIM)["withdrawn replies to them"] == 1
-    assert "beep" not in {content for (content,) in texts(connection)}
-    assert not judgements.rejected_replies(connection)
-
-
 def test_what_is_stored_of_a_person_is_counted(connection: sqlite3.Connection) -> None:
     assert people.count_stored(connection, KIM) == {
         "messages": 1,
@@ -91,7 +84,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
         "vectors": 1,
         "judgements of replies to them": 1,
         "explanations of replies to them": 1,
-        "withdrawn replies to them": 0,
+        "kept replies to them": 0,
         "replies to them": 1,
         "answers to them": 2,
         "thread names": 1,
