@@ -73,13 +73,11 @@ async def watch_consent(bot: commands.Bot, connection: sqlite3.Connection, serve
     """Tell Discord again whenever the consent mode brings or takes away a command."""
     await bot.wait_until_ready()
     while True:
-        mode = privacy.consent_mode(connection)
         await asyncio.sleep(WATCH_SECONDS)
-        if privacy.consent_mode(connection) != mode:
-            try:
-                await sync(bot, connection, server_id)
-            except (discord.HTTPException, OSError) as error:
-                log.warning("slash commands not synced: %s", type(error).__name__)
+        try:
+            await sync(bot, connection, server_id)
+        except (discord.HTTPException, OSError) as error:
+            log.warning("slash commands not synced: %s", type(error).__name__)
 
 
 class Admin(AdminCog):

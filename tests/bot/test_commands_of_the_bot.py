@@ -21,10 +21,11 @@ async def ask(sandbox: Sandbox, text: str, **how: int) -> str:
     return (await answer(sandbox, asked)).content
 
 
-async def heard(sandbox: Sandbox, bot: Bot) -> None:
-    """Wait until all that was said before was dealt with."""
+async def heard(sandbox: Sandbox, bot: Bot) -> int:
+    """Wait until all that was said before was dealt with; the id of what is answered."""
     mark = await say(sandbox, f"<@{sandbox.world.bot_id}> hi")
     await bot.logged(f"replied to {mark.id}")
+    return mark.id
 
 
 async def test_nobody_else_is_heard_not_even_answered(tmp_path: Path, sandbox: Sandbox) -> None:
@@ -42,9 +43,9 @@ async def test_nobody_else_is_heard_not_even_answered(tmp_path: Path, sandbox: S
         await sandbox.actions.edit(edited, "!setrate 0.5")
         private = world.direct(world.owner_id)
         await sandbox.say(private.id, world.owner_id, "!setrate 0.5")
-        await heard(sandbox, bot)
+        mark = await heard(sandbox, bot)
         own = [post for post in place.posts if post.author_id == world.bot_id]
-        assert own and own[0].reply_to == max(p.id for p in place.posts if "hi" in p.content)
+        assert own[0].reply_to == mark
         assert database.settings(connection).response_rate == 1
         assert "!setrate" not in {m.content for m in messages.recent(connection, place.id, 50)}
         assert not private.posts[1:]
