@@ -33,7 +33,7 @@ def clear(config: Config, user_id: int, known: Written, quotes: Quotes) -> dict[
     if known.texts:  # else all of this was made without the person
         cleared["training files"] = _delete(_files(config.training_dir))
         judged = (root / "evaluation", root / "reports")
-        cleared["habits of when to speak"] = _delete(
+        cleared["learned habits"] = _delete(
             path for path in (config.participation_path,) if path.exists()
         )
         cleared["evaluations"] = _delete(path for folder in judged for path in _files(folder))

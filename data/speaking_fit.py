@@ -66,6 +66,8 @@ class Observations:
         Where an outcome was open at that moment, the message is on neither side.
         """
         known = np.unique(self.ids)
+        if not len(known):
+            return self, self
         cut = int(known[min(len(known) - 1, int((1 - share) * len(known)))])
         closed = messages.snowflake_at(messages.snowflake_time(cut) - ANSWER_SECONDS)
         return self[self.ids < closed], self[self.ids >= cut]
@@ -113,8 +115,8 @@ def learn(connection: sqlite3.Connection) -> Policy:
     """The policy of a server's history. Raises `UserError` where there is too little of it."""
     channels = read(connection, privacy.audience(connection))
     seen = observe(channels)
-    _refuse_too_little(seen)
     older, held_out = seen.split(HELD_OUT)
+    _refuse_too_little(seen, [*older.split(DEVELOPMENT), held_out])
     ridge = choose_ridge(older)
     figures = measure(older, held_out, fit(older, ridge).chances(held_out))
     fitted = fit(seen, ridge)
@@ -184,12 +186,13 @@ def _is_member(message: Message) -> bool:
     return privacy.is_allowed(message, ())
 
 
-def _refuse_too_little(seen: Observations) -> None:
+def _refuse_too_little(seen: Observations, parts: Sequence[Observations]) -> None:
+    """Every part must know both what people answered and what they let pass."""
     answers = int(seen.spoke.sum())
-    if answers < FEWEST:
+    if answers < FEWEST or any(len(set(part.spoke.tolist())) < 2 for part in parts):
         raise UserError(
-            f"Only {answers} messages were answered within half an hour; at least {FEWEST} are "
-            f"needed to learn when to speak. {_FETCH}"
+            f"{answers} messages were answered within half an hour; at least {FEWEST}, spread over "
+            f"the whole history, are needed to learn when to speak. {_FETCH}"
         )
 
 
@@ -239,8 +242,9 @@ def channel_rates(seen: Observations) -> dict[int, float]:
 
 def curve(policy: Policy, channels: Sequence[Channel]) -> Curve:
     """What to add to the score for which share of messages to be spoken after."""
-    first = sorted(m.id for channel in channels for m in channel)[-REPLAYED:][0]
-    newest = [[m for m in channel if m.id >= first and _is_member(m)] for channel in channels]
+    said = [[m for m in channel if _is_member(m)] for channel in channels]
+    first = sorted(m.id for channel in said for m in channel)[-REPLAYED:][0]
+    newest = [[m for m in channel if m.id >= first] for channel in said]
     shares = [
         sum(replay(policy, newest, shift, random.Random(run)) for run in range(RUNS)) / RUNS
         for shift in SHIFTS

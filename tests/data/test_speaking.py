@@ -150,6 +150,13 @@ def test_people_who_did_not_agree_teach_nothing(connection: sqlite3.Connection) 
     assert speaking_fit.learn(connection) == expected
 
 
+@pytest.mark.parametrize("people", [1, 2])
+def test_a_talk_of_two_is_no_community(connection: sqlite3.Connection, people: int) -> None:
+    store(connection, [message(n * 30, n % people + 1, "hi") for n in range(600)])
+    with pytest.raises(UserError, match="1_fetch_all_history"):
+        speaking_fit.learn(connection)
+
+
 def test_only_who_spoke_next_in_time_counts_as_speaking() -> None:
     said = [
         message(0, AMBER, "a"),
@@ -272,7 +279,7 @@ def test_script_learns_it_alone_and_says_how_good_it_is(tmp_path: Path) -> None:
     connection = database.connect(data / "database" / "bot.sqlite3")
     store(connection, talks(50))
     too_little = step_3(tmp_path, "--participation-only")
-    assert too_little.returncode == 78 and "at least 200 are needed" in too_little.stderr
+    assert too_little.returncode == 78 and "at least 200" in too_little.stderr
     assert not (data / "participation.json").exists()
     store(connection, talks(500))
     done = step_3(tmp_path, "--participation-only")
