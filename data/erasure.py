@@ -16,10 +16,8 @@ from bot.config import Config, UserError
 from data import leftovers, residue
 from data.quotes import LONG, Quotes
 from model import provenance
-from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, people
+from storage import database, people, vectordb
 from storage.people import Other, Written
-from storage.vectordb import VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ def erase(
     models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
     removed |= _clear_database(connection, user_id, quotes, marks)
-    removed["vectors in the index"] = _forget_vectors(config, connection)
+    removed["vectors in the index"] = vectordb.forget(config.embeddings_dir, connection)
     is_log_empty = people.truncate_log(connection)
     naming = people.count_naming(connection, known.name) if _is_telling(known) else 0
     needles = _needles(connection, known, quotes, naming)
@@ -109,13 +107,6 @@ def _cleaned(others: Iterable[Other], user_id: int, quotes: Quotes) -> Iterable[
         mentions = tuple(mention for mention in other.mentions if mention != user_id)
         if (content, mentions) != (other.content, other.mentions):
             yield Other(other.message_id, content, mentions)
-
-
-def _forget_vectors(config: Config, connection: sqlite3.Connection) -> int:
-    if not config.embeddings_dir.exists():
-        return 0
-    store = VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER)
-    return store.forget(connection)
 
 
 def _is_telling(known: Written) -> bool:

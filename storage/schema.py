@@ -122,6 +122,22 @@ MIGRATIONS = [
         judged_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE embedders (
+        embedder_id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        dimension INTEGER NOT NULL CHECK (dimension > 0),
+        UNIQUE (name, sha256, dimension)
+    ) STRICT;
+
+    DROP TABLE embeddings;
+    CREATE TABLE embeddings (
+        message_id INTEGER PRIMARY KEY,
+        embedder_id INTEGER NOT NULL REFERENCES embedders (embedder_id),
+        vector BLOB NOT NULL
+    ) STRICT;
+    """,
 ]
 
 

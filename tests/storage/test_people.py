@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, judgements, messages, people
+from storage import channels, database, embeddings, judgements, messages, people
 from storage.channels import Channel
+from storage.embeddings import Embedder
 from storage.messages import Message, Reply
 from storage.people import Other
 
@@ -34,8 +35,9 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
         messages.record_reply(connection, Reply(FIRST + 2, FIRST, 1, "model", 1.0))
         judgements.reject(connection, FIRST + 2)
         judgements.reject(connection, FIRST + 9)
+        embeddings.number(connection, Embedder("e", "", 1))
         for number in (FIRST, FIRST + 3):
-            connection.execute("INSERT INTO embeddings VALUES (?, 'e', x'00')", (number,))
+            connection.execute("INSERT INTO embeddings VALUES (?, 1, x'00')", (number,))
     people.decide(connection, KIM, True)
     return connection
 
