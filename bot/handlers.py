@@ -7,10 +7,11 @@ import logging
 import random
 import sqlite3
 import time
+from collections.abc import Collection
 
 import discord
 
-from bot import participation
+from bot import participation, visibility
 from bot.participation import Reason
 from bot.recall import Recall
 from bot.window import Windows
@@ -26,7 +27,6 @@ log = logging.getLogger(__name__)
 SEEN = 40  # of a channel's last messages, among which the conversation is found
 SAMPLE = 5_000  # messages that show which words are common here
 HOT_SECONDS = 600.0  # after it spoke the bot reads along, as it may be asked again
-RECALLED = 3
 PAUSE_SECONDS = 0.7  # between the messages of a burst
 NOBODY = discord.AllowedMentions.none()
 
@@ -95,9 +95,10 @@ class Handler:
 
     async def _answer(self, incoming: discord.Message, message: Message, reason: Reason) -> None:
         started = time.monotonic()
+        channels = visibility.around(incoming, self._connection)
         async with incoming.channel.typing():
             try:
-                burst = prompts.split(await self._generate(message))
+                burst = prompts.split(await self._generate(message, channels))
             except EngineError as error:
                 log.error("no reply to %d: %s", message.id, error)
                 return
@@ -110,10 +111,11 @@ class Handler:
                 self._record_reply(sent, message, time.monotonic() - started)
                 await self._go_on(incoming, rest)
 
-    async def _generate(self, message: Message) -> str:
+    async def _generate(self, message: Message, channels: Collection[int] | None = None) -> str:
+        """The words of a reply, with what is recalled from these channels, or from all."""
         recent = self._conversation(message)
         known = {m.id for m in recent}
-        recalled = await self._recall.related(message.content, known, RECALLED)
+        recalled = await self._recall.related(message.content, known, channels)
         names = self._names(recalled)
         prompt = prompts.build(
             self._shown(recent),
@@ -148,9 +150,7 @@ class Handler:
             messages.save(self._connection, [discord_api.to_message(sent, self._own_id)])
             messages.record_reply(
                 self._connection,
-                messages.Reply(
-                    sent.id, trigger.id, trigger.channel_id, self._engine.name, seconds
-                ),
+                messages.Reply(sent.id, trigger.id, trigger.channel_id, self._engine.name, seconds),
             )
         self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)
