@@ -78,6 +78,7 @@ async def run(
     engine = Engine(
         model,
         embedder_dir=settings.models_dir,
+        embedder=settings.embedder,
         context_length=settings.context_length,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 
 from bot import config, playground_models
 from bot.config import Config, UserError
-from bot.handlers import RECALLED, SAMPLE, SEEN
+from bot.handlers import SAMPLE, SEEN
 from bot.lookup import Lookup
 from bot.window import Windows
 from data import conversations, links
@@ -206,6 +206,7 @@ class Playground:
         engine = Engine(
             model,
             embedder_dir=settings.models_dir if can_recall else None,
+            embedder=settings.embedder,
             context_length=settings.context_length,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
@@ -221,7 +222,7 @@ class Playground:
         if lookup:
             await lookup.open()
             known = {message.id for message in recent}
-            recalled = await lookup.related(said[-1].content, known, RECALLED)
+            recalled = await lookup.related(said[-1].content, known)
         mentioned = {user for message in recalled for user in message.mentions}
         names = messages.names(self._connection, mentioned)
         return prompts.build(

@@ -62,6 +62,7 @@ def test_the_token_does_not_show_in_a_repr(tmp_path: Path) -> None:
         ({"CONTEXT_LENGTH": "lots"}, "CONTEXT_LENGTH"),
         ({"THREADS": "-2"}, "THREADS"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+        ({"EMBEDDER": "../../etc"}, "EMBEDDER"),
         ({"DISCORD_API_BASE": "https://evil.example/api/v10"}, "DISCORD_API_BASE"),
         ({"DISCORD_API_BASE": "http://127.0.0.1@evil.example/"}, "DISCORD_API_BASE"),
     ],
