@@ -49,6 +49,7 @@ class Config:
     context_length: int = 2048
     threads: int = 0
     gpu_layers: int = 0
+    embedder: str = ""  # the small one that comes as a package
     data_dir: Path = ROOT / "data_storage"
     models_dir: Path = ROOT / "models"
     log_level: str = "INFO"
@@ -99,6 +100,7 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
         context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], path),
         threads=_number("THREADS", text["THREADS"], path),
         gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], path),
+        embedder=_embedder(text["EMBEDDER"], path),
         data_dir=_path(text["DATA_DIR"] or str(ROOT / "data_storage"), path),
         models_dir=_path(text["MODELS_DIR"] or str(ROOT / "models"), path),
         log_level=_level(text["LOG_LEVEL"], path),
@@ -165,6 +167,7 @@ _NAMES = (
     "CONTEXT_LENGTH",
     "THREADS",
     "GPU_LAYERS",
+    "EMBEDDER",
     "DATA_DIR",
     "MODELS_DIR",
     "LOG_LEVEL",
@@ -272,6 +275,13 @@ def _level(text: str, path: Path) -> str:
     return level
 
 
+def _embedder(text: str, path: Path) -> str:
+    choice = text.lower()
+    if choice not in {"", "minilm", "bge-small"}:
+        raise UserError(f"EMBEDDER in {path} is {text!r}; use minilm or bge-small.")
+    return choice
+
+
 def _path(text: str, env_path: Path) -> Path:
     return (env_path.resolve().parent / Path(text).expanduser()).resolve()
 
@@ -327,6 +337,7 @@ _CHECKS: dict[str, Callable[[str, Path], object]] = {
     "CHANNELS": lambda text, path: _ids("CHANNELS", text, path),
     "ENGINE_URL": _engine_url,
     "ENGINE_KEY": _engine_key,
+    "EMBEDDER": _embedder,
     "LOG_LEVEL": _level,
     "DISCORD_API_BASE": _api_base,
 }

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 import aiohttp
 import discord
 
-from bot import honesty, hush, manners, participation, serious
+from bot import honesty, hush, manners, participation, serious, visibility
 from bot.bursts import Bursts, Trigger
 from bot.participation import Reason
 from bot.sending import NOBODY as NOBODY
@@ -177,7 +177,7 @@ class Handler:
         if await self._is_answered_by_an_emoji(incoming, trigger):
             return
         async with _typing(incoming.channel):
-            draft = await self._written(message, _emoji(incoming))
+            draft = await self._written(incoming, message)
             if draft is None:
                 return
             first, *rest = draft.burst
@@ -194,9 +194,10 @@ class Handler:
                 self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
 
-    async def _written(self, message: Message, emoji: dict[str, str]) -> Draft | None:
+    async def _written(self, incoming: discord.Message, message: Message) -> Draft | None:
+        channels = visibility.around(incoming, self._connection)
         try:
-            draft = await self._writer.write(message, emoji)
+            draft = await self._writer.write(message, _emoji(incoming), channels)
         except EngineBusy:
             self.busy += 1
             log.warning("no reply to %d: busy, for the %d. time", message.id, self.busy)

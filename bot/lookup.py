@@ -5,8 +5,8 @@ import sqlite3
 from typing import Any
 
 from bot.recall import Recall
-from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
 from storage import database, vectordb
+from storage.embeddings import Embedder
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ class Lookup(Recall):
 
     async def open(self) -> None:
         """Open the index as the bot left it, unless it is open; nothing is recalled without."""
-        if self._open is None:
+        if self._open is None and self._engine.embedder:
             try:
                 await self._run(self._open_store)
             except vectordb.DAMAGE as error:
@@ -24,7 +24,8 @@ class Lookup(Recall):
 
     def _open_store(self) -> None:
         database_path, embeddings_dir = self._places
-        store = _Index(embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER)
+        self._embedder = Embedder(**self._engine.embedder or {})
+        store = _Index(embeddings_dir, self._embedder)
         self._open = store, database.connect(database_path)
 
 
@@ -33,4 +34,4 @@ class _Index(vectordb.VectorStore):
         return 0  # to rebuild it would pull it away from under the bot
 
     def _create(self) -> Any:
-        raise OSError("the index is not there, or not whole")
+        raise OSError("the index is not there, not whole, or another embedder's")

@@ -71,12 +71,14 @@ def choose_engine(settings: Config, connection: sqlite3.Connection) -> AnyEngine
             model=settings.engine_model,
             key=settings.engine_key,
             embedder_dir=settings.models_dir,
+            embedder=settings.embedder,
             context_length=settings.context_length,
             threads=settings.threads,
         )
     return Engine(
         choose_model(settings, connection),
         embedder_dir=settings.models_dir,
+        embedder=settings.embedder,
         context_length=settings.context_length,
         threads=settings.threads,
         gpu_layers=settings.gpu_layers,

@@ -25,7 +25,7 @@ from bot import config, playground_models
 from bot.config import Config, UserError
 from bot.lookup import Lookup
 from bot.window import Windows
-from bot.writing import RECALLED, SAMPLE, SEEN
+from bot.writing import SAMPLE, SEEN
 from data import conversations, links
 from model import picks, prompt_text, prompts
 from model.inference import Engine, EngineError, Sampling
@@ -206,6 +206,7 @@ class Playground:
         engine = Engine(
             model,
             embedder_dir=settings.models_dir if can_recall else None,
+            embedder=settings.embedder,
             context_length=settings.context_length,
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
@@ -221,7 +222,7 @@ class Playground:
         if lookup:
             await lookup.open()
             known = {message.id for message in recent}
-            recalled = await lookup.related(said[-1].content, known, RECALLED)
+            recalled = await lookup.related(said[-1].content, known)
         mentioned = {user for message in recalled for user in message.mentions}
         names = messages.names(self._connection, mentioned)
         return prompts.build(

@@ -25,7 +25,7 @@ def known(settings: Config) -> dict[str, Any]:
         )
     remarks = {own: ""} | {entry.path: entry.remark for entry in entries if entry.size}
     for path in sorted((settings.models_dir / "base").glob("*.gguf")):
-        if path.stem != catalog.EMBEDDER:
+        if path.stem not in catalog.EMBEDDERS.values():
             remarks.setdefault(path, "")
     is_up = heartbeat is not None and time.time() - heartbeat.beat_at < FRESH_SECONDS
     return {

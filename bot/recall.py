@@ -4,23 +4,35 @@ import asyncio
 import concurrent.futures
 import logging
 import sqlite3
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
+from bot.config import UserError
 from data import privacy
-from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
+from model import catalog
 from model.inference import AnyEngine, EngineError
-from storage import database, messages, vectordb
+from storage import database, embeddings, messages, vectordb
+from storage.embeddings import Embedder, Vector
 from storage.messages import Message
 
 log = logging.getLogger(__name__)
 
 BATCH = 64
 SIMILAR = 0.35  # below this cosine a "related" message of chat is noise
+SIMILAR_BGE = 0.6  # its cosines lie between 0.4 and 1
 REST_SECONDS = 20.0
+LOOK_SECONDS = 600.0  # between two comparisons of the index with the database
+
+MOST = 5  # messages
+TOKENS = 80  # of the prompt, which a slow laptop reads in four seconds
+TURN_TOKENS = 8  # around each message: the turn's marks and its speaker
+LETTERS = 4.0  # characters in a token
+RECENT = 0.05  # of cosine, for a message of just now
+HALF_LIFE_SECONDS = 30 * 86_400.0  # after which half of that is left
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -34,11 +46,15 @@ class Recall:
         self._places = database_path, embeddings_dir
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "recall")
         self._open: tuple[vectordb.VectorStore, sqlite3.Connection] | None = None
+        self._looked_at = 0.0
 
-    async def related(self, text: str, known: Collection[int], limit: int) -> list[Message]:
-        """Up to `limit` messages close to `text` in meaning and not among `known`, oldest first.
+    async def related(
+        self, text: str, known: Collection[int], channels: Collection[int] | None = None
+    ) -> list[Message]:
+        """The few messages closest to `text` in meaning and not among `known`, oldest first.
 
-        Empty while the index is still opening, or when the embedder fails.
+        Only of these channels, where they are given. Empty while the index is still opening, or
+        when the embedder fails.
         """
         if self._open is None or not text.strip():
             return []
@@ -47,17 +63,20 @@ class Recall:
         except EngineError as error:
             log.warning("nothing recalled: %s", error)
             return []
-        found = await self._run(self._search, vector, limit + len(known))
-        fresh = [message for message in found if message.id not in known][:limit]
-        return sorted(fresh, key=lambda message: message.id)
+        found = await self._run(self._search, vector, channels)
+        fresh = [(message, cosine) for message, cosine in found if message.id not in known]
+        return sorted(choose(fresh, time.time()), key=lambda message: message.id)
 
     async def index_forever(self) -> None:
         """Give every message a vector, the newest first, a batch at a time."""
+        if self._engine.embedder is None:
+            log.warning("no older messages are recalled: there is no embedder")
+            return
         await self._run(self._open_store)
         while True:
             try:
                 indexed = await self._index_batch()
-            except EngineError as error:
+            except (EngineError, UserError, sqlite3.Error) as error:
                 log.warning("indexing waits: %s", error)
                 indexed = 0
             await asyncio.sleep(0.2 if indexed == BATCH else REST_SECONDS)
@@ -67,6 +86,8 @@ class Recall:
         if batch:
             vectors = await self._engine.embed([message.content for message in batch])
             await self._run(self._add, [message.id for message in batch], vectors)
+        else:
+            await self._run(self._look)
         return len(batch)
 
     def close(self) -> None:
@@ -78,28 +99,69 @@ class Recall:
 
     def _open_store(self) -> None:
         database_path, embeddings_dir = self._places
+        self._embedder = Embedder(**self._engine.embedder or {})
         connection = database.connect(database_path)
-        store = vectordb.VectorStore(embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER)
+        store = vectordb.VectorStore(embeddings_dir, self._embedder)
         log.info("recall ready: %d messages", store.sync(connection))
+        self._looked_at = time.monotonic()
         self._open = store, connection
 
-    def _search(self, vector: vectordb.Vector, limit: int) -> list[Message]:
+    def _search(
+        self, vector: Vector, channels: Collection[int] | None
+    ) -> list[tuple[Message, float]]:
         assert self._open
         store, connection = self._open
         try:
-            close = [number for number, cosine in store.search(vector, limit) if cosine >= SIMILAR]
+            cosines = dict(store.search(vector, vectordb.CANDIDATES, channels))
         except vectordb.DAMAGE as error:
             log.warning("recall index damaged (%s)", type(error).__name__)
             store.sync(connection)
             return []
+        is_bge = self._embedder.name == catalog.EMBEDDERS[catalog.BGE_SMALL]
+        least = SIMILAR_BGE if is_bge else SIMILAR
+        close = messages.by_ids(connection, [i for i, cosine in cosines.items() if cosine >= least])
         audience = privacy.audience(connection)
-        return [m for m in messages.by_ids(connection, close) if audience.allows(m.author_id)]
+        return [(m, cosines[m.id]) for m in close if audience.allows(m.author_id)]
 
     def _pending(self) -> list[Message]:
         assert self._open
-        return vectordb.pending(self._open[1], EMBEDDER, BATCH)
+        return embeddings.pending(self._open[1], self._embedder, BATCH)
 
-    def _add(self, ids: list[int], vectors: list[vectordb.Vector]) -> None:
+    def _add(self, ids: list[int], vectors: list[Vector]) -> None:
         assert self._open
         store, connection = self._open
-        store.add(connection, ids, vectors)
+        try:
+            store.add(connection, ids, vectors)
+        except vectordb.DAMAGE as error:
+            log.warning("recall index damaged (%s)", type(error).__name__)
+            store.sync(connection)
+
+    def _look(self) -> None:
+        """Now and then, with nothing else to do, see that the index is what the database says."""
+        assert self._open
+        store, connection = self._open
+        if time.monotonic() - self._looked_at > LOOK_SECONDS:
+            store.sync(connection)
+            store.tidy(connection)
+            self._looked_at = time.monotonic()
+
+
+def choose(found: Iterable[tuple[Message, float]], now: float) -> list[Message]:
+    """The best of some messages and their cosines that fit into the prompt, the best first.
+
+    Score: cosine + RECENT * 0.5 ** (age / HALF_LIFE_SECONDS), so that of two that are about as
+    close the newer one is told. Tokens are estimated by the characters.
+    """
+    chosen: list[Message] = []
+    left = float(TOKENS)
+    for message, _ in sorted(found, key=lambda pair: -_score(pair[0], pair[1], now)):
+        tokens = TURN_TOKENS + len(message.content) / LETTERS
+        if tokens <= left and len(chosen) < MOST:
+            chosen.append(message)
+            left -= tokens
+    return chosen
+
+
+def _score(message: Message, cosine: float, now: float) -> float:
+    age = max(0.0, now - message.sent_at)
+    return cosine + RECENT * float(0.5 ** (age / HALF_LIFE_SECONDS))

@@ -108,7 +108,8 @@ class ReplyCommands(AdminCog):
         """Older messages that mean much the same, if the reply is still there."""
         own = messages.by_ids(self._connection, [said.reply_id])
         known = {said.reply_id, said.trigger_id}
-        return await self._recall.related(own[0].content, known, NEAREST) if own else []
+        near = await self._recall.related(own[0].content, known) if own else []
+        return near[:NEAREST]
 
     def _models(self) -> dict[str, database.Model]:
         return {model.path.stem: model for model in database.models(self._connection)}

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import logging
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from bot import honesty, output
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 SEEN = 40  # of a channel's last messages, among which the conversation is found
 SAMPLE = 5_000  # messages that show which words are common here
-RECALLED = 3
 ATTEMPTS = 2  # what must not be sent is tried once more
 
 
@@ -70,14 +69,20 @@ class Writer:
         prompt = prompts.build(self._shown(self._conversation(message)))
         await self._engine.read(prompt, self._sampling(), message.channel_id)
 
-    async def write(self, message: Message, emoji: dict[str, str]) -> Draft | None:
+    async def write(
+        self,
+        message: Message,
+        emoji: Mapping[str, str],
+        channels: Collection[int] | None = None,
+    ) -> Draft | None:
         """A reply to a message; None where nothing came that may be sent.
 
-        `emoji` are the server's own, as they are written, by name. Raises `EngineError`.
+        `emoji` are the server's own, as they are written, by name. Only what was said in
+        `channels` is recalled, or anywhere if there are none. Raises `EngineError`.
         """
         said = self._conversation(message)
         known = {m.id for m in said}
-        recalled = await self._recall.related(message.content, known, RECALLED)
+        recalled = await self._recall.related(message.content, known, channels)
         shown = [*recalled, *said]
         names = self._names(shown)
         prompt = prompts.build(

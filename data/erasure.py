@@ -17,10 +17,8 @@ from bot.config import Config, UserError
 from data import leftovers, residue
 from data.quotes import LONG, Quotes
 from model import provenance
-from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, judgements, people
+from storage import database, judgements, people, vectordb
 from storage.people import Other, Written
-from storage.vectordb import VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +79,7 @@ def _erase(
     models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
     removed |= _clear_database(connection, user_id, known, quotes, marks)
-    removed["vectors in the index"] = _forget_vectors(config, connection)
+    removed["vectors in the index"] = vectordb.forget(config.embeddings_dir, connection)
     is_log_empty = people.truncate_log(connection)
     naming = people.count_naming(connection, known.name) if _is_telling(known) else 0
     needles = _needles(connection, known, quotes, naming)
@@ -138,13 +136,6 @@ def _telling(
         names = _is_telling(known) and known.name in text
         if names or str(user_id) in text or quotes.cut(text) != text:
             yield number
-
-
-def _forget_vectors(config: Config, connection: sqlite3.Connection) -> int:
-    if not config.embeddings_dir.exists():
-        return 0
-    store = VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER)
-    return store.forget(connection)
 
 
 def _is_telling(known: Written) -> bool:

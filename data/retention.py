@@ -16,9 +16,7 @@ from pathlib import Path
 from bot import config as settings_file
 from bot.config import Config, UserError
 from data import pages
-from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, judgements, messages, people
-from storage.vectordb import VectorStore
+from storage import database, judgements, messages, people, vectordb
 
 DAY = 86_400.0
 
@@ -38,8 +36,7 @@ def forget(config: Config, connection: sqlite3.Connection, before: float) -> int
         gone = messages.snowflake_at(before)
         kept = judgements.kept(connection)
         judgements.drop_kept(connection, (number for number in kept if number < gone))
-    if config.embeddings_dir.exists():
-        VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER).forget(connection)
+    vectordb.forget(config.embeddings_dir, connection)
     people.truncate_log(connection)  # it holds the old pages of the database
     return sum(map(len, old.values()))
 

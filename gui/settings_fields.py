@@ -36,6 +36,7 @@ _LEVELS = (
     ("ERROR", "Errors"),
     ("DEBUG", "Debug: everything"),
 )
+_EMBEDDERS = (("minilm", "MiniLM"), ("bge-small", "bge-small: 133 MB more to fetch"))
 _CONSENT = ("The admins decide", "Members can opt out", "Only members who opted in")
 _CONTEXTS = _numbers("tokens", 1024, 2048, 4096, 8192, 16384, 32768)
 _DAYS = _numbers("days", 0, 30, 90, 180, 365, 730, zero="Forever")
@@ -181,6 +182,14 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
     ),
     "Advanced": (
         Field("THREADS", ENV, TEXT, "Threads", "0: as many as the processor has cores."),
+        Field(
+            "EMBEDDER",
+            ENV,
+            CHOICE,
+            "What finds older messages",
+            "Another one reads all messages anew, in the background.",
+            _EMBEDDERS,
+        ),
         Field("LOG_LEVEL", ENV, CHOICE, "Log", choices=_LEVELS),
     ),
 }

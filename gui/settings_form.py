@@ -35,7 +35,13 @@ from gui.settings_fields import (
 from storage import database
 
 MASK = "\u2022" * 12
-_DEFAULTS = {"CONTEXT_LENGTH": "2048", "GPU_LAYERS": "0", "THREADS": "0", "LOG_LEVEL": "INFO"}
+_DEFAULTS = {
+    "CONTEXT_LENGTH": "2048",
+    "GPU_LAYERS": "0",
+    "THREADS": "0",
+    "LOG_LEVEL": "INFO",
+    "EMBEDDER": "minilm",
+}
 
 
 class Refused(UserError):

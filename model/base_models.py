@@ -160,6 +160,21 @@ BASE_MODELS = (
     ),
 )
 
+BGE_WEIGHTS = BaseModel(  # of an embedder, not to talk with: `model/embeddings.py`
+    key="bge-small",
+    title="bge-small-en-v1.5",
+    repo="BAAI/bge-small-en-v1.5",
+    file="model.safetensors",
+    size_bytes=133_466_304,
+    layers=12,
+    kv_heads=12,
+    head_size=32,
+    licence="MIT",
+    licence_page="https://huggingface.co/BAAI/bge-small-en-v1.5",
+    is_free_for_business=True,
+    remark="Finds related messages",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Machine:

@@ -25,7 +25,8 @@ from model.gguf_header import Header
 log = logging.getLogger(__name__)
 
 EMBEDDER = "all-MiniLM-L6-v2.f16"
-EMBEDDING_DIMENSION = 384
+BGE_SMALL = "bge-small"
+EMBEDDERS = {"minilm": EMBEDDER, BGE_SMALL: "bge-small-en-v1.5.f16"}  # .env's word for each
 
 ADAPTER = "adapter"  # in the place of a quantisation: the LoRA alone
 

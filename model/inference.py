@@ -71,6 +71,10 @@ class AnyEngine(Protocol):
 
     name: str
 
+    @property
+    def embedder(self) -> dict[str, Any] | None:
+        """What makes the vectors, once it was started; None where nothing does."""
+
     async def start(self) -> None:
         """Be ready to reply. Raises `UserError` when a person must put something right."""
 
@@ -92,8 +96,9 @@ class AnyEngine(Protocol):
 class Engine:
     """The model in its worker process. Calls may overlap; the worker takes them in turn.
 
-    `embedder_dir` is the models folder that holds (or will hold) the embedder, for `embed`; without
-    a `model` the worker does nothing else.
+    `embedder_dir` is the models folder that holds (or will hold) the embedder, for `embed`, and
+    `embedder` says which; the worker tells what it is (`embedder` then holds its facts, or None).
+    Without a `model` the worker does nothing else.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Engine:
         model: Path | None,
         *,
         embedder_dir: Path | None = None,
+        embedder: str = "",
         context_length: int = 2048,
         threads: int = 0,
         gpu_layers: int = 0,
@@ -110,6 +116,8 @@ class Engine:
         self._arguments += ["--context-length", str(context_length)]
         self._arguments += ["--threads", str(threads), "--gpu-layers", str(gpu_layers)]
         self._arguments += ["--embedder-dir", str(embedder_dir)] if embedder_dir else []
+        self._arguments += ["--embedder", embedder] if embedder else []
+        self.embedder: dict[str, Any] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -144,7 +152,7 @@ class Engine:
             if "ready" not in ready:
                 raise UserError(ready.get("error") or f"The model {self.name} cannot be loaded.")
             log.info("model loaded in %.1fs: %s", ready["ready"], self.name)
-            self._most_bytes = ready["most_bytes"]
+            self._most_bytes, self.embedder = ready["most_bytes"], ready["embedder"]
             self._process = process
             self._ended.clear()
             self._reader = asyncio.create_task(self._read(process))

@@ -30,7 +30,8 @@ SPARE_TOKENS = 16  # of the context, for what a server puts around the messages
 class RemoteEngine:
     """Replies of a server's model; the calls are `Engine`'s.
 
-    `model` is the one to ask, or "" for the server's first; `embedder_dir` is as for `Engine`.
+    `model` is the one to ask, or "" for the server's first; `embedder_dir` and `embedder` are as
+    for `Engine`.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class RemoteEngine:
         model: str = "",
         key: str = "",
         embedder_dir: Path | None = None,
+        embedder: str = "",
         context_length: int = 2048,
         threads: int = 0,
     ) -> None:
@@ -47,8 +49,13 @@ class RemoteEngine:
         self._url, self._model, self._key = url, model, key
         self._context_length = context_length
         self._server = ChatServer(url, key)
-        self._vectors = Engine(None, embedder_dir=embedder_dir, threads=threads)
+        self._vectors = Engine(None, embedder_dir=embedder_dir, embedder=embedder, threads=threads)
         self._takes_extras = True
+
+    @property
+    def embedder(self) -> dict[str, Any] | None:
+        """What makes the vectors on this computer."""
+        return self._vectors.embedder
 
     async def start(self) -> None:
         """Find the model, waiting for the server if need be.

@@ -1,6 +1,7 @@
 """The process that owns the GGUF: reads calls from stdin, writes answers to stdout, JSON lines.
 
-    python -m model.worker [--model PATH] [--embedder-dir DIR] [--context-length N] [--threads N]
+    python -m model.worker [--model PATH] [--embedder-dir DIR] [--embedder NAME]
+                           [--context-length N] [--threads N]
 
 Without a model it makes vectors only. One thread reads stdin so that a cancel is seen in the middle
 of a reply; the main thread owns the model, which is not thread-safe, and takes all replies a step
@@ -42,13 +43,14 @@ def main() -> int:
     try:
         started = time.monotonic()
         model = _load(arguments) if arguments.model else None
-        embedder = _embedder(arguments.embedder_dir)
+        embedder = _embedder(arguments.embedder_dir, arguments.embedder)
         worker = Worker(model, arguments.context_length, embedder, answers)
         most_bytes = _most_bytes(arguments.model, model, arguments.context_length)
     except UserError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return 78
-    facts = {"ready": time.monotonic() - started, "most_bytes": most_bytes}
+    facts: dict[str, Any] = {"ready": time.monotonic() - started, "most_bytes": most_bytes}
+    facts["embedder"] = embedder.facts if embedder else None
     print(json.dumps(facts), file=answers, flush=True)
     worker.run()
     return 0
@@ -72,12 +74,12 @@ def _most_bytes(path: Path, model: Llama | None, length: int) -> int:
     return sum(file.stat().st_size for file in files) + cached + SPILL_BYTES + OVERHEAD_BYTES
 
 
-def _embedder(models_dir: Path | None) -> embeddings.Embedder | None:
+def _embedder(models_dir: Path | None, choice: str) -> embeddings.Embedder | None:
     """The embedder; without it the bot still talks, it only recalls nothing."""
     if models_dir is None:
         return None
     try:
-        return embeddings.Embedder(embeddings.minilm(models_dir))
+        return embeddings.Embedder(embeddings.file(models_dir, choice))
     except UserError as error:
         print(f"recall is off: {error}", file=sys.stderr, flush=True)
         return None
@@ -218,6 +220,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--embedder-dir", type=Path)
+    parser.add_argument("--embedder", default="", choices=["", *catalog.EMBEDDERS])
     parser.add_argument("--context-length", type=int, default=2048)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--gpu-layers", dest="gpu", type=int, default=0)

@@ -33,6 +33,15 @@ def known(connection: sqlite3.Connection) -> list[Channel]:
     return [Channel(*row) for row in rows]
 
 
+def open_threads(connection: sqlite3.Connection) -> list[Channel]:
+    """Every thread that could be read when its server was last looked through."""
+    rows = connection.execute(
+        "SELECT channel_id, name, kind, parent_id, fetched_through FROM channels"
+        " WHERE state = 'open' AND parent_id IS NOT NULL"
+    )
+    return [Channel(*row) for row in rows]
+
+
 def mark(connection: sqlite3.Connection, channel_id: int, state: str) -> None:
     """Note that a channel is "forbidden" or "gone"; its messages stay."""
     connection.execute("UPDATE channels SET state = ? WHERE channel_id = ?", (state, channel_id))

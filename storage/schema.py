@@ -162,6 +162,22 @@ MIGRATIONS = [
     ) STRICT;
     CREATE INDEX deleted_replies_by_trigger ON deleted_replies (trigger_id);
     """,
+    """
+    CREATE TABLE embedders (
+        embedder_id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        dimension INTEGER NOT NULL CHECK (dimension > 0),
+        UNIQUE (name, sha256, dimension)
+    ) STRICT;
+
+    DROP TABLE embeddings;
+    CREATE TABLE embeddings (
+        message_id INTEGER PRIMARY KEY,
+        embedder_id INTEGER NOT NULL REFERENCES embedders (embedder_id),
+        vector BLOB NOT NULL
+    ) STRICT;
+    """,
 ]
 
 

@@ -74,6 +74,7 @@ def test_the_token_does_not_show_in_a_repr(tmp_path: Path) -> None:
         ({"ENGINE_URL": "http://010.8.8.8/v1"}, "Use https"),
         ({"ENGINE_KEY": "two words"}, "ENGINE_KEY"),
         ({"ENGINE_KEY": "sk-\u00e9"}, "ENGINE_KEY"),
+        ({"EMBEDDER": "../../etc"}, "EMBEDDER"),
         ({"DISCORD_API_BASE": "https://evil.example/api/v10"}, "DISCORD_API_BASE"),
         ({"DISCORD_API_BASE": "http://127.0.0.1@evil.example/"}, "DISCORD_API_BASE"),
     ],

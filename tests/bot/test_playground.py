@@ -22,6 +22,7 @@ from model import catalog, embeddings
 from model.inference import Engine, Sampling
 from model.prompts import Prompt
 from storage import database, messages, vectordb
+from storage.embeddings import Embedder
 from storage.messages import Message
 from tests.model import tiny
 
@@ -331,7 +332,7 @@ def test_older_messages_are_recalled_and_the_index_is_left_alone(
         messages.save(connection, said)
     folder = tmp_path / "data" / "embeddings"
     embed = embeddings.Embedder(embeddings.minilm(models_dir))
-    store = vectordb.VectorStore(folder, catalog.EMBEDDING_DIMENSION, catalog.EMBEDDER)
+    store = vectordb.VectorStore(folder, Embedder(**embed.facts))
     store.add(connection, [said[0].id], embed([text]))
     connection.execute("DELETE FROM embeddings")  # the bot would have to rebuild the index
     before = sorted(path.name for path in folder.rglob("*"))

@@ -10,12 +10,12 @@ import pytest
 from bot.commands import sync
 from bot.recall import Recall
 from bot.reply_commands import ReplyCommands
-from model.catalog import EMBEDDING_DIMENSION
 from model.inference import Engine
 from sandbox.faults import Fault
 from sandbox.world import Post
-from storage import database, explanations, judgements, messages, vectordb
+from storage import database, explanations, judgements, messages
 from storage.database import Model
+from storage.embeddings import Vector
 from storage.messages import Message
 from tests.bot import hurry
 from tests.bot.room import Room
@@ -175,6 +175,7 @@ async def test_what_it_may_have_it_from_is_linked(tmp_path: Path) -> None:
         database.exclude_user(here.database, 6)
         recall = here.bot.get_cog("ReplyCommands")._recall  # type: ignore[union-attr]
         recall._engine.embed = same_vector
+        recall._engine.embedder = {"name": "placed", "sha256": "0" * 64, "dimension": 64}
         await recall._run(recall._open_store)
         await recall._run(recall._add, [old.id, refused.id], await same_vector(["", ""]))
         told = await here.ask(f"!why {replied[0].id}")
@@ -183,8 +184,8 @@ async def test_what_it_may_have_it_from_is_linked(tmp_path: Path) -> None:
         assert told.splitlines()[-1] == f"Closest in meaning of what it knows: {link}"
 
 
-async def same_vector(texts: list[str]) -> list[vectordb.Vector]:
-    return [np.eye(1, EMBEDDING_DIMENSION, dtype=np.float32)[0] for _ in texts]
+async def same_vector(texts: list[str]) -> list[Vector]:
+    return [np.eye(1, 64, dtype=np.float32)[0] for _ in texts]
 
 
 def test_an_engine_is_known_by_its_file() -> None:

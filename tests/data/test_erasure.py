@@ -17,15 +17,16 @@ import pytest
 from bot.config import ROOT, Config, UserError
 from data import erasure, leftovers, residue
 from model import provenance
-from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
 from storage import channels, database, judgements, messages, people
 from storage.channels import Channel
 from storage.database import Model
+from storage.embeddings import Embedder
 from storage.messages import Message, Reply
 from storage.vectordb import VectorStore
 from tests.storage.test_database import as_another_process
 
 KIM, SAM, BOT = 900_000_000_000_000_001, 900_000_000_000_000_002, 900_000_000_000_000_003
+EMBEDDER = Embedder("test", "0" * 64, 384)
 FIRST = messages.snowflake_at(1_700_000_000)
 NAME = "canary-name-of-kim"
 LONG = "canary one: the heron stands in the cold river"
@@ -98,9 +99,9 @@ def plant_everywhere(config: Config, connection: sqlite3.Connection) -> None:
 
 
 def plant_vectors(config: Config, connection: sqlite3.Connection) -> None:
-    store = VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER)
+    store = VectorStore(config.embeddings_dir, EMBEDDER)
     ids = [message.id for message in (*from_kim(), *from_others())]
-    drawn = np.random.default_rng(1).normal(size=(len(ids), EMBEDDING_DIMENSION))
+    drawn = np.random.default_rng(1).normal(size=(len(ids), EMBEDDER.dimension))
     store.add(connection, ids, list(drawn.astype(np.float32)))
 
 
@@ -204,7 +205,7 @@ def test_what_others_wrote_is_as_it_was(config: Config, connection: sqlite3.Conn
     assert (config.data_dir / "messages" / "1" / "100.json.gz").exists()
     log = (config.data_dir / "bot.log").read_text()
     assert log == f"INFO bot.handlers: replied to {FIRST + 14} in 2.0s\n"
-    store = VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER)
+    store = VectorStore(config.embeddings_dir, EMBEDDER)
     assert store.sync(connection) == len(after) - len(changed)  # these are indexed anew
 
 

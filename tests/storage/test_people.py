@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, explanations, judgements, messages, people
+from storage import channels, database, embeddings, explanations, judgements, messages, people
 from storage.channels import Channel
+from storage.embeddings import Embedder
 from storage.messages import Message, Reply
 from storage.people import Other
 
@@ -36,8 +37,9 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
         for reply_id in (FIRST + 2, FIRST + 9):
             judgements.reject(connection, reply_id)
             explanations.record(connection, reply_id, why)
+        embeddings.number(connection, Embedder("e", "", 1))
         for number in (FIRST, FIRST + 3):
-            connection.execute("INSERT INTO embeddings VALUES (?, 'e', x'00')", (number,))
+            connection.execute("INSERT INTO embeddings VALUES (?, 1, x'00')", (number,))
     people.decide(connection, KIM, True)
     return connection
 

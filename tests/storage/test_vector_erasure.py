@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from storage import database, messages
+from storage.embeddings import Embedder, Vector
 from storage.messages import Message
-from storage.vectordb import Vector, VectorStore, rows
+from storage.vectordb import VectorStore, forget, rows
 
 IDS = [messages.snowflake_at(1_700_000_000) + number for number in range(300)]
 
@@ -25,7 +26,7 @@ def vectors() -> list[Vector]:
 
 
 def filled(connection: sqlite3.Connection, folder: Path) -> VectorStore:
-    store = VectorStore(folder, 8, "test")
+    store = VectorStore(folder, Embedder("test", "0" * 64, 8))
     for start in range(0, len(IDS), 100):
         store.add(connection, IDS[start : start + 100], vectors()[start : start + 100])
     return store
@@ -53,7 +54,7 @@ def test_a_search_elsewhere_goes_on(connection: sqlite3.Connection, tmp_path: Pa
     searching = filled(connection, tmp_path / "lance")
     assert searching.search(vectors()[7], 1)[0][0] == IDS[7]
     connection.execute("DELETE FROM embeddings WHERE message_id = ?", (IDS[7],))
-    VectorStore(tmp_path / "lance", 8, "test").forget(connection)
+    forget(tmp_path / "lance", connection)
     assert searching.search(vectors()[7], 1)[0][0] != IDS[7]
     assert searching.search(vectors()[8], 1)[0][0] == IDS[8]
     searching.add(connection, [IDS[7]], [vectors()[7]])

@@ -1,15 +1,18 @@
 """The recall index: found by meaning, rebuilt from SQLite whatever happens to its files."""
 
+import datetime
 import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from storage import database, messages, vectordb
+from storage import database, embeddings, messages, vectordb
+from storage.embeddings import Embedder, Vector
 from storage.messages import Message
-from storage.vectordb import Vector, VectorStore
+from storage.vectordb import VectorStore
 
+TEST = Embedder("test", "0" * 64, 8)
 IDS = [messages.snowflake_at(1_700_000_000) + number for number in range(200)]
 
 
@@ -26,7 +29,7 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
 
 
 def open_store(tmp_path: Path) -> VectorStore:
-    return VectorStore(tmp_path / "lance", 8, "test")
+    return VectorStore(tmp_path / "lance", TEST)
 
 
 def test_the_nearest_come_first(connection: sqlite3.Connection, tmp_path: Path) -> None:
@@ -75,5 +78,100 @@ def test_pending_are_the_newest_without_a_vector(
     connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
     open_store(tmp_path).add(connection, IDS[-2:], vectors(2))
-    pending = vectordb.pending(connection, "test", 3)
+    pending = embeddings.pending(connection, TEST, 3)
     assert [message.id for message in pending] == [IDS[-3], IDS[-4], IDS[-5]]
+
+
+def test_only_the_channels_asked_for_are_searched(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    store, known = open_store(tmp_path), vectors(200)
+    far = Message(IDS[-1] + 1, 9, 2, "a", "a text elsewhere")
+    messages.save(connection, [far])
+    store.add(connection, [*IDS, far.id], [*known, -known[0]])
+    assert [found for found, _ in store.search(known[0], 5, {9})] == [far.id]
+    assert far.id not in [found for found, _ in store.search(-known[0], 201, {1})]
+    assert store.search(known[0], 5, {12345}) == store.search(known[0], 5, set()) == []
+
+
+def test_a_message_that_was_edited_is_found_by_its_new_vector_alone(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    store, known = open_store(tmp_path), vectors(200)
+    store.add(connection, IDS, known)
+    messages.edit(connection, IDS[3], "another text", 1.0)
+    store.add(connection, [IDS[3]], [-known[3]])
+    for opened in (store, open_store(tmp_path)):
+        (best, cosine), *_ = opened.search(-known[3], 300)
+        assert best == IDS[3] and cosine == pytest.approx(1, abs=1e-4)
+        assert len(opened.search(known[3], 300)) == 200
+
+
+@pytest.mark.parametrize(
+    "other", [Embedder("other", "0" * 64, 8), Embedder("test", "1" * 64, 8), Embedder("b", "", 16)]
+)
+def test_vectors_of_another_embedder_are_not_mixed_in(
+    connection: sqlite3.Connection, tmp_path: Path, other: Embedder
+) -> None:
+    open_store(tmp_path).add(connection, IDS, vectors(200))
+    store = VectorStore(tmp_path / "lance", other)
+    assert store.sync(connection) == 0
+    query = np.ones(other.dimension, np.float32)
+    assert store.search(query, 5) == []
+    assert len(embeddings.pending(connection, other, 500)) == 200
+    store.add(connection, IDS[:2], [query, query])
+    assert {found for found, _ in store.search(query, 5)} == set(IDS[:2])
+    assert open_store(tmp_path).sync(connection) == 198
+
+
+def test_what_the_table_lacks_or_has_twice_is_mended(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path)
+    store.add(connection, IDS, vectors(200))
+    store._table.add(store._table.search().limit(5).to_arrow().select(["id", "channel", "vector"]))
+    store._table.delete(f"id IN ({IDS[50]}, {IDS[60]})")
+    messages.mark_deleted(connection, [IDS[70]])
+    assert store.sync(connection) == 199
+    assert sorted(found for found, _ in store.search(vectors(1)[0], 300)) == [
+        number for number in IDS if number != IDS[70]
+    ]
+
+
+def test_many_small_additions_leave_few_fragments_versions_and_bytes(
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vectordb, "OLD", datetime.timedelta(milliseconds=1))
+    monkeypatch.setattr(vectordb, "TIDY_SHARE", 1.0)
+    store = open_store(tmp_path)
+    for number, vector in zip(IDS, vectors(200), strict=True):
+        store.add(connection, [number], [vector])
+        assert store.search(vector, 1)[0][0] == number  # at once, tidied or not
+    assert store._table.stats()["fragment_stats"]["num_fragments"] <= 2 * vectordb.FRAGMENTS
+    assert len(store._table.list_versions()) <= 3 * vectordb.FRAGMENTS
+    assert store.failures == 0
+
+
+def test_a_table_that_cannot_be_tidied_is_said_and_made_anew(
+    connection: sqlite3.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(vectordb, "FRAGMENTS", 1)
+    monkeypatch.setattr(vectordb, "TIDY_SHARE", 1e9)
+    store = open_store(tmp_path)
+    store.add(connection, IDS[:100], vectors(100))
+    table = store._table
+
+    def fails(*_: object, **how: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(type(table), "optimize", fails)
+    for number in range(100, 103):
+        store.add(connection, [IDS[number]], [vectors(200)[number]])
+    assert store.failures >= vectordb.FAILURES
+    assert f"recall index not tidied (OSError), {store.failures} times by now" in caplog.text
+    assert store._table is not table
+    assert store.search(vectors(200)[102], 1)[0][0] == IDS[102]
+    assert len(store.search(vectors(1)[0], 300)) == 103
