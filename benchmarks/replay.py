@@ -54,6 +54,7 @@ from storage.messages import Message, snowflake_time
 DAY_SECONDS = 86_400.0
 NEWEST = 0.2  # of the messages: from there on no day was learned from
 MENTION_EVERY = 40  # messages
+KNOWN = 1000  # messages, each of which gets a vector
 BURIED = 5  # newer messages of others
 SILENT_SECONDS = 3600.0
 CONNECT_SECONDS = 2.0
@@ -180,12 +181,13 @@ async def _play(
 
 
 def _prepare(connection: sqlite3.Connection, world: World, rate: float) -> None:
-    """What the bot knows when it starts: all that was said before."""
+    """What the bot knows when it starts: the newest of what was said before."""
+    posts = [post for place in world.places.values() for post in place.posts]
+    known = sorted(posts, key=attrgetter("id"))[-KNOWN:]
     database.change_setting(connection, "response_rate", rate)
     database.change_setting(connection, "max_tokens", LONGEST)
     with database.transaction(connection):
-        for place in world.places.values():
-            messages.save(connection, (_stored(world, post) for post in place.posts))
+        messages.save(connection, (_stored(world, post) for post in known))
 
 
 def _stored(world: World, post: Post) -> Message:

@@ -10,6 +10,8 @@ further at a time (`model/scheduler.py`). The process ends when stdin closes.
 
 import argparse
 import base64
+import collections
+import dataclasses
 import json
 import logging
 import os
@@ -32,6 +34,7 @@ from model.prompts import Prompt, Turn
 from model.scheduler import PLACES, Drawn, Job, Scheduler
 
 BEAT_SECONDS = 1.0
+FEW = 4  # texts to make vectors of, before replies go on
 OVERHEAD_BYTES = 600_000_000  # Python, the libraries, the embedder, buffers of a decode
 _NO_CONTEXT = 16  # tokens: the scheduler has a context of its own
 
@@ -85,8 +88,17 @@ def _embedder(models_dir: Path | None, choice: str) -> embeddings.Embedder | Non
         return None
 
 
+@dataclasses.dataclass
+class Texts:
+    """What is left of the texts of a call to make vectors of, and the vectors there are."""
+
+    number: int
+    left: list[str]
+    vectors: list[str] = dataclasses.field(default_factory=list)
+
+
 class Worker:
-    """Answers calls, several replies at a time."""
+    """Answers calls, several replies at a time, and makes vectors between their tokens."""
 
     def __init__(
         self, model: Llama | None, length: int, embedder: embeddings.Embedder | None, out: TextIO
@@ -95,17 +107,23 @@ class Worker:
         self._calls: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._cancelled: set[int] = set()
         self._replies = Replies(model, length, self._cancelled, self._say) if model else None
+        self._texts: collections.deque[Texts] = collections.deque()
         self._said_at = 0.0
 
     def run(self) -> None:
         """Answer calls until stdin closes."""
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
-            while not (self._replies and self._replies.is_busy and self._calls.empty()):
+            is_replying = self._replies is not None and self._replies.is_busy
+            if not self._calls.empty() or not (is_replying or self._texts):
                 self._take(self._calls.get())
-            self._replies.step()
+                continue
+            if self._replies and is_replying:
+                self._replies.step()
+            if self._texts and self._is_embedded(self._texts[0]):
+                self._texts.popleft()
             if time.monotonic() - self._said_at > BEAT_SECONDS:
-                self._say(0)  # a long prompt is no stall
+                self._say(0)  # neither a long prompt nor many texts are a stall
 
     def _listen(self) -> None:
         for line in sys.stdin:
@@ -120,8 +138,9 @@ class Worker:
         number = call["id"]
         try:
             if call["call"] == "embed":
-                self._say(number, vectors=self._embed(call["texts"]))
-                self._say(number, done=True)
+                texts = Texts(number, list(call["texts"]))
+                if not self._is_embedded(texts):
+                    self._texts.append(texts)
             elif self._replies is None:
                 raise ValueError("this worker was started without a model")
             else:
@@ -129,11 +148,26 @@ class Worker:
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             self._say(number, error=f"{type(error).__name__}: {error}")
 
-    def _embed(self, texts: list[str]) -> list[str]:
-        """Vectors as text: the bytes of float32, in base64."""
+    def _is_embedded(self, texts: Texts) -> bool:
+        """Make a few more vectors: the bytes of float32, in base64. Whether that was all."""
+        if texts.number not in self._cancelled:
+            some, texts.left = texts.left[:FEW], texts.left[FEW:]
+            try:
+                texts.vectors += map(_letters, self._vectors(some))
+            except (ValueError, RuntimeError) as error:
+                self._say(texts.number, error=f"{type(error).__name__}: {error}")
+                return True
+            if texts.left:
+                return False
+            self._say(texts.number, vectors=texts.vectors)
+        self._cancelled.discard(texts.number)
+        self._say(texts.number, done=True)
+        return True
+
+    def _vectors(self, texts: list[str]) -> list[embeddings.Vector]:
         if self._embedder is None:
             raise ValueError("this worker was started without an embedder")
-        return [base64.b64encode(vector.tobytes()).decode() for vector in self._embedder(texts)]
+        return self._embedder(texts)
 
     def _say(self, number: int, **answer: Any) -> None:
         self._said_at = time.monotonic()
@@ -202,6 +236,10 @@ class Replies:
         self._cancelled.discard(number)
         self._spellings.pop(number, None)
         self._say(number, done=True, **facts)
+
+
+def _letters(vector: embeddings.Vector) -> str:
+    return base64.b64encode(vector.tobytes()).decode()
 
 
 def _prompt(fields: dict[str, Any]) -> Prompt:

@@ -186,6 +186,23 @@ async def test_embeddings_tell_meaning(small_model: Path) -> None:
     assert np.dot(cat, kitten) > np.dot(cat, pip) + 0.2
 
 
+async def test_many_texts_delay_no_reply_and_are_no_stall(
+    small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "STALL_SECONDS", 5.0)
+    texts = [f"message {n} about nothing in particular " * 20 for n in range(300)]
+    async with running(small_model, ROOT / "models") as engine:
+        vectors = asyncio.create_task(engine.embed(texts))
+        await asyncio.sleep(0.1)
+        assert await say(engine, tokens=2)
+        assert not vectors.done()
+        assert len(await vectors) == len(texts)
+        given_up = asyncio.create_task(engine.embed(texts))
+        await asyncio.sleep(0.1)
+        given_up.cancel()
+        assert len(await asyncio.wait_for(engine.embed(["hi"]), 5)) == 1
+
+
 async def test_an_engine_without_embedder_says_so(small_model: Path) -> None:
     async with running(small_model) as engine:
         with pytest.raises(EngineError, match="without an embedder"):
