@@ -62,6 +62,10 @@ class EngineError(Exception):
     """A reply could not be made; the engine recovers by itself."""
 
 
+class EngineBusy(EngineError):
+    """Too many replies wait already."""
+
+
 class AnyEngine(Protocol):
     """What the bot asks of a model, be it here (`Engine`) or on a server (`RemoteEngine`)."""
 
@@ -246,7 +250,8 @@ class Engine:
                 answer = await self._next(answers)
                 finished = "done" in answer or "error" in answer
                 if "error" in answer:
-                    raise EngineError(answer["error"])
+                    kind = EngineBusy if answer["error"] == BUSY else EngineError
+                    raise kind(answer["error"])
                 if not finished:
                     yield answer
         except asyncio.TimeoutError:
