@@ -154,6 +154,18 @@ MIGRATIONS = [
         changed_at REAL NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE shadow (
+        trigger_id INTEGER PRIMARY KEY,
+        channel_id INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        probability REAL NOT NULL,
+        texts TEXT NOT NULL,
+        model TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        written_at REAL NOT NULL
+    ) STRICT;
+    """,
 ]
 
 

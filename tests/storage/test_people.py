@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, explanations, judgements, messages, people
+from storage import channels, database, explanations, judgements, messages, people, shadow
 from storage.channels import Channel
 from storage.messages import Message, Reply
 from storage.people import Other
+from storage.shadow import Decision
 
 KIM, SAM, BOT = 101, 102, 103
 FIRST = messages.snowflake_at(1_700_000_000)
@@ -36,6 +37,7 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
         for reply_id in (FIRST + 2, FIRST + 9):
             judgements.reject(connection, reply_id)
             explanations.record(connection, reply_id, why)
+        shadow.keep(connection, Decision(FIRST, 1, "chance", 0.05, ("boop",), "tiny", 1.0))
         for number in (FIRST, FIRST + 3):
             connection.execute("INSERT INTO embeddings VALUES (?, 'e', x'00')", (number,))
     people.decide(connection, KIM, True)
@@ -55,6 +57,7 @@ def test_what_is_stored_of_a_person_is_counted(connection: sqlite3.Connection) -
         "attachments' names": 1,
         "reactions to them": 2,
         "replies of the bot's to you": 1,
+        "unsent replies to you": 1,
         "names": 1,
     }
     assert set(people.count_stored(connection, 999).values()) == {0}
@@ -92,6 +95,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
         "judgements of replies to them": 1,
         "explanations of replies to them": 1,
         "withdrawn replies to them": 0,
+        "unsent replies to them": 1,
         "replies to them": 1,
         "answers to them": 2,
         "thread names": 1,
