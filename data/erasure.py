@@ -18,7 +18,7 @@ from data import leftovers, residue
 from data.quotes import LONG, Quotes
 from model import provenance
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, people
+from storage import database, people, shadow
 from storage.people import Other, Written
 from storage.vectordb import VectorStore
 
@@ -81,6 +81,7 @@ def _erase(
     models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
     removed |= _clear_database(connection, user_id, quotes, marks)
+    removed |= _forget_unsent(connection, user_id, known, quotes)
     removed["vectors in the index"] = _forget_vectors(config, connection)
     is_log_empty = people.truncate_log(connection)
     naming = people.count_naming(connection, known.name) if _is_telling(known) else 0
@@ -111,6 +112,21 @@ def _clear_database(
         people.mark_models(connection, marks)
         removed = people.erase(connection, user_id)
     return {**removed, "messages of others that quoted or mentioned them": len(cleaned)}
+
+
+def _forget_unsent(
+    connection: sqlite3.Connection, user_id: int, known: Written, quotes: Quotes
+) -> dict[str, int]:
+    """What the bot would have said to others, where it quotes, mentions or names the person."""
+    names = [f"<@{user_id}>", f"<@!{user_id}>", *([known.name] if _is_telling(known) else [])]
+    texts = {one.trigger_id: "\n".join(one.texts) for one in shadow.decisions(connection)}
+    doomed = [
+        trigger
+        for trigger, text in texts.items()
+        if quotes.cut(text) != text or any(name in text for name in names)
+    ]
+    shadow.forget(connection, doomed)
+    return {"unsent replies that quoted or named them": len(doomed)}
 
 
 def _cleaned(others: Iterable[Other], user_id: int, quotes: Quotes) -> Iterable[Other]:

@@ -17,7 +17,7 @@ from bot import config as settings_file
 from bot.config import Config, UserError
 from data import pages
 from model.catalog import EMBEDDER, EMBEDDING_DIMENSION
-from storage import database, judgements, messages, people
+from storage import database, judgements, messages, people, shadow
 from storage.vectordb import VectorStore
 
 DAY = 86_400.0
@@ -36,6 +36,7 @@ def forget(config: Config, connection: sqlite3.Connection, before: float) -> int
         for ids in old.values():
             messages.mark_deleted(connection, ids)
         judgements.forget_before(connection, before)
+        shadow.forget_before(connection, max(before, time.time() - shadow.KEPT_SECONDS))
     if config.embeddings_dir.exists():
         VectorStore(config.embeddings_dir, EMBEDDING_DIMENSION, EMBEDDER).forget(connection)
     people.truncate_log(connection)  # it holds the old pages of the database
