@@ -21,9 +21,10 @@ from bot.writing import Draft, Writer
 from data import discord_api, speaking, speaking_policy
 from data.speaking_policy import Policy
 from model.inference import AnyEngine, EngineBusy, EngineError
-from storage import database, explanations, messages, quiet
+from storage import database, explanations, messages, quiet, shadow
 from storage.explanations import Why
 from storage.messages import Message
+from storage.shadow import Decision
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,8 @@ class Handler:
         self.bursts.heard(message)
         said = self._said(message)
         reason = self._reason(incoming, said)
+        if shadow.is_on(self._connection):
+            self._hear(message, reason)
         if self._is_quiet(incoming) or not self._sender.may_send(incoming.channel):
             return
         if await self._is_answered_plainly(incoming, said, reason):
@@ -92,6 +95,11 @@ class Handler:
         if message.author_kind == "member":
             self._writer.heard(message)
 
+    def _hear(self, message: Message, reason: Reason | None) -> None:
+        """Keep what was decided, of a message to which nothing will be sent."""
+        place, chance = (message.id, message.channel_id), self._probability(message, reason)
+        shadow.hear(self._connection, Decision(*place, reason.value if reason else "", chance))
+
     async def _is_hushed(self, incoming: discord.Message, message: Message) -> bool:
         """Whether somebody just told the bot to be quiet, which it is from then on."""
         words, names = hush.words(self._connection), [_own_name(incoming)]
@@ -101,7 +109,8 @@ class Handler:
         if not self._is_quiet(incoming):
             quiet.begin(self._connection, message.channel_id, time.time() + hush.SECONDS)
             log.info("quiet in channel %d, asked by %d", message.channel_id, message.author_id)
-            await self._react(incoming, hush.UNDERSTOOD)
+            if not shadow.is_on(self._connection):
+                await self._react(incoming, hush.UNDERSTOOD)
         return True
 
     def _is_quiet(self, incoming: discord.Message) -> bool:
@@ -176,7 +185,7 @@ class Handler:
         message, started = trigger.message, time.monotonic()
         if await self._is_answered_by_an_emoji(incoming, trigger):
             return
-        async with _typing(incoming.channel):
+        async with self._typing(incoming):
             draft = await self._written(message, _emoji(incoming))
             if draft is None:
                 return
@@ -186,13 +195,25 @@ class Handler:
             if manners.is_stale(trigger, since, time.monotonic()):
                 log.info("the reply to %d came too late: not sent", message.id)
                 return
+            why = draft.why(reason.value, self._probability(message, reason))
+            if self._is_held(message, draft.burst, why, started):
+                return
             answers = incoming if self._is_reply(trigger, since) else None
             name = nonce(message.id, 0)
             sent = await self._sender.send(incoming.channel, first, name, answers)
             if sent:
-                why = draft.why(reason.value, self._probability(message, reason))
                 self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
+
+    def _is_held(self, message: Message, texts: Sequence[str], why: Why, started: float) -> bool:
+        """Whether the bot only listens; what it would say is kept then, and not sent."""
+        if not shadow.holds(self._connection, message.id):
+            return False
+        model, seconds = self._engine.name if why.sampling else "", time.monotonic() - started
+        facts = (message.id, message.channel_id, why.reason, why.probability)
+        shadow.keep(self._connection, Decision(*facts, tuple(texts), model, seconds))
+        log.info("only listening: the reply to %d is kept, not sent", message.id)
+        return True
 
     async def _written(self, message: Message, emoji: dict[str, str]) -> Draft | None:
         try:
@@ -212,6 +233,8 @@ class Handler:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""
         for position, text in enumerate(burst, 1):
             await self._type(text)
+            if shadow.is_on(self._connection):
+                return
             name = nonce(incoming.id, position)
             sent = await self._sender.send(incoming.channel, text, name)
             if sent is None:
@@ -226,9 +249,12 @@ class Handler:
         if policy is None or trigger.is_addressed:
             return False
         emoji = policy.habits.reaction(trigger.message, self._dice)
-        if emoji:
+        if emoji is None:
+            return False
+        why = Why(Reason.CHANCE.value, 1.0, 0, 0, {})
+        if not self._is_held(trigger.message, [emoji], why, time.monotonic()):
             await self._react(incoming, emoji)
-        return emoji is not None
+        return True
 
     async def _react(self, incoming: discord.Message, emoji: str) -> None:
         try:
@@ -248,10 +274,11 @@ class Handler:
         self, incoming: discord.Message, message: Message, text: str, reason: str
     ) -> None:
         """Say one of our own sentences."""
-        started = time.monotonic()
+        started, why = time.monotonic(), Why(reason, 1.0, 0, 0, {})
+        if self._is_held(message, [text], why, started):
+            return
         name = nonce(message.id, 0)
         if sent := await self._sender.send(incoming.channel, text, name, incoming):
-            why = Why(reason, 1.0, 0, 0, {})
             self._record_reply(sent, message, time.monotonic() - started, why)
 
     def _record_reply(
@@ -268,8 +295,12 @@ class Handler:
         self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 
-    def _probability(self, message: Message, reason: Reason) -> float:
-        if reason.is_addressed:
+    def _typing(self, incoming: discord.Message) -> contextlib.AbstractAsyncContextManager[None]:
+        is_held = shadow.holds(self._connection, incoming.id)
+        return contextlib.nullcontext() if is_held else _typing(incoming.channel)
+
+    def _probability(self, message: Message, reason: Reason | None) -> float:
+        if reason and reason.is_addressed:
             return 1.0
         rate = database.settings(self._connection).response_rate
         said, policy = self._said(message), self._policy_in_force()
