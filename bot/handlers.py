@@ -16,15 +16,15 @@ from bot.bursts import Bursts, Trigger
 from bot.participation import Reason
 from bot.sending import NOBODY as NOBODY
 from bot.sending import Sender, nonce
+from bot.shadow import Shadow
 from bot.typing_time import typing_seconds
 from bot.writing import Draft, Writer
 from data import discord_api, speaking, speaking_policy
 from data.speaking_policy import Policy
 from model.inference import AnyEngine, EngineBusy, EngineError
-from storage import database, explanations, messages, quiet, shadow
+from storage import database, explanations, messages, quiet
 from storage.explanations import Why
 from storage.messages import Message
-from storage.shadow import Decision
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Handler:
         self._connection, self._engine, self._writer = connection, engine, writer
         self._own_id, self._policy, self._sleep = own_id, policy, sleep
         self.bursts, self._sender = bursts or Bursts(), Sender()
+        self._shadow = Shadow(connection, own_id)
         self._dice = random.Random()
         self._spoke_at: dict[int, float] = {}
         self._reading: set[asyncio.Task[None]] = set()
@@ -69,8 +70,8 @@ class Handler:
         self.bursts.heard(message)
         said = self._said(message)
         reason = self._reason(incoming, said)
-        if shadow.is_on(self._connection):
-            self._hear(message, reason)
+        if self._shadow.is_on:
+            self._shadow.hear(message, reason, self._probability(message, reason))
         if self._is_quiet(incoming) or not self._sender.may_send(incoming.channel):
             return
         if await self._is_answered_plainly(incoming, said, reason):
@@ -95,11 +96,6 @@ class Handler:
         if message.author_kind == "member":
             self._writer.heard(message)
 
-    def _hear(self, message: Message, reason: Reason | None) -> None:
-        """Keep what was decided, of a message to which nothing will be sent."""
-        place, chance = (message.id, message.channel_id), self._probability(message, reason)
-        shadow.hear(self._connection, Decision(*place, reason.value if reason else "", chance))
-
     async def _is_hushed(self, incoming: discord.Message, message: Message) -> bool:
         """Whether somebody just told the bot to be quiet, which it is from then on."""
         words, names = hush.words(self._connection), [_own_name(incoming)]
@@ -109,7 +105,7 @@ class Handler:
         if not self._is_quiet(incoming):
             quiet.begin(self._connection, message.channel_id, time.time() + hush.SECONDS)
             log.info("quiet in channel %d, asked by %d", message.channel_id, message.author_id)
-            if not shadow.is_on(self._connection):
+            if not self._shadow.is_on:
                 await self._react(incoming, hush.UNDERSTOOD)
         return True
 
@@ -196,7 +192,7 @@ class Handler:
                 log.info("the reply to %d came too late: not sent", message.id)
                 return
             why = draft.why(reason.value, self._probability(message, reason))
-            if self._is_held(message, draft.burst, why, started):
+            if self._shadow.takes(message, draft.burst, why, self._engine.name, started):
                 return
             answers = incoming if self._is_reply(trigger, since) else None
             name = nonce(message.id, 0)
@@ -204,16 +200,6 @@ class Handler:
             if sent:
                 self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
-
-    def _is_held(self, message: Message, texts: Sequence[str], why: Why, started: float) -> bool:
-        """Whether the bot only listens; what it would say is kept then, and not sent."""
-        if not shadow.holds(self._connection, message.id):
-            return False
-        model, seconds = self._engine.name if why.sampling else "", time.monotonic() - started
-        facts = (message.id, message.channel_id, why.reason, why.probability)
-        shadow.keep(self._connection, Decision(*facts, tuple(texts), model, seconds))
-        log.info("only listening: the reply to %d is kept, not sent", message.id)
-        return True
 
     async def _written(self, message: Message, emoji: dict[str, str]) -> Draft | None:
         try:
@@ -233,7 +219,7 @@ class Handler:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""
         for position, text in enumerate(burst, 1):
             await self._type(text)
-            if shadow.is_on(self._connection):
+            if self._shadow.is_on:
                 return
             name = nonce(incoming.id, position)
             sent = await self._sender.send(incoming.channel, text, name)
@@ -252,7 +238,7 @@ class Handler:
         if emoji is None:
             return False
         why = Why(Reason.CHANCE.value, 1.0, 0, 0, {})
-        if not self._is_held(trigger.message, [emoji], why, time.monotonic()):
+        if not self._shadow.takes(trigger.message, [emoji], why, "", time.monotonic()):
             await self._react(incoming, emoji)
         return True
 
@@ -275,7 +261,7 @@ class Handler:
     ) -> None:
         """Say one of our own sentences."""
         started, why = time.monotonic(), Why(reason, 1.0, 0, 0, {})
-        if self._is_held(message, [text], why, started):
+        if self._shadow.takes(message, [text], why, "", started):
             return
         name = nonce(message.id, 0)
         if sent := await self._sender.send(incoming.channel, text, name, incoming):
@@ -296,8 +282,8 @@ class Handler:
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 
     def _typing(self, incoming: discord.Message) -> contextlib.AbstractAsyncContextManager[None]:
-        is_held = shadow.holds(self._connection, incoming.id)
-        return contextlib.nullcontext() if is_held else _typing(incoming.channel)
+        is_shown = not self._shadow.covers(incoming.id)
+        return _typing(incoming.channel) if is_shown else contextlib.nullcontext()
 
     def _probability(self, message: Message, reason: Reason | None) -> float:
         if reason and reason.is_addressed:
@@ -314,7 +300,7 @@ class Handler:
         """What people and we said in the channel lately, `message` itself last."""
         recent = messages.recent(self._connection, message.channel_id, 2 * speaking.WINDOW)
         said = [m for m in recent if m.author_kind in ("member", "self") and m.id < message.id]
-        return [*said, message]
+        return self._shadow.as_if_sent([*said, message])
 
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])

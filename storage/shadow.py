@@ -86,6 +86,16 @@ def decisions(connection: sqlite3.Connection) -> list[Decision]:
     ]
 
 
+def spoke_at(connection: sqlite3.Connection, channel_id: int, since: float) -> list[float]:
+    """When the bot would have spoken in a channel after a moment, in its model's words."""
+    rows = connection.execute(
+        "SELECT written_at FROM shadow WHERE channel_id = ? AND trigger_id >= ?"
+        " AND model != '' AND texts != '[]' ORDER BY written_at",
+        (channel_id, snowflake_at(since)),
+    )
+    return [row[0] for row in rows]
+
+
 def count(connection: sqlite3.Connection) -> tuple[int, int]:
     """How many messages were heard, and to how many the bot would have said something."""
     row = connection.execute("SELECT count(*), coalesce(sum(texts != '[]'), 0) FROM shadow")

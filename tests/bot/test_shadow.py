@@ -55,6 +55,19 @@ async def test_what_was_never_said_is_shown_to_no_model(tmp_path: Path) -> None:
         assert shown and not [text for text in shown if "draft" in text]
 
 
+async def test_what_it_would_have_said_counts_in_what_it_decides(tmp_path: Path) -> None:
+    async with talking(tmp_path, "draft", "sup") as talk:
+        shadow.switch(talk.database, True)
+        await talk.say("hello")
+        await asyncio.sleep(0.01)  # a draft is as old as its snowflake: milliseconds
+        await talk.say_to_all("so?")
+        going_on = newest(talk).probability
+        assert going_on > 0.2  # as in any exchange
+        shadow.switch(talk.database, False)
+        said = talk._handler._said(messages.recent(talk.database, talk.place.id, 1)[0])
+        assert {m.author_kind for m in said} == {"member"}
+
+
 async def test_switched_off_it_speaks_from_the_next_message_on(tmp_path: Path) -> None:
     async with talking(tmp_path, "draft", "sup") as talk:
         shadow.switch(talk.database, True)
