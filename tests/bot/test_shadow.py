@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import pytest
+
 from bot import honesty
 from bot.setting_commands import SettingCommands
 from model.inference import Sampling
@@ -35,7 +37,6 @@ async def test_nothing_leaves_and_the_draft_is_kept(tmp_path: Path) -> None:
         database.change_setting(talk.database, "response_rate", 0.0)
         assert await talk.say("guess what") == []
         assert await talk.say_to_all("not to you") == []
-        await asyncio.sleep(0.1)  # typing is shown by a task of its own
         assert left(talk.sandbox) == []
         asked, other = shadow.decisions(talk.database)
         assert (asked.reason, asked.probability) == ("mentioned", 1.0)
@@ -89,19 +90,21 @@ class Switching(Scripted):
         self, prompt: Prompt, sampling: Sampling, channel_id: int
     ) -> AsyncGenerator[str, None]:
         shadow.switch(self._database, self._is_on)
+        await asyncio.sleep(0.1)  # long enough for its typing to be seen
         async for piece in super().reply(prompt, sampling, channel_id):
             yield piece
 
 
-async def test_a_reply_in_the_making_is_not_sent_either_way(tmp_path: Path) -> None:
-    for is_on in (True, False):
-        folder = tmp_path / str(is_on)
-        folder.mkdir()
-        async with talking(folder) as talk:
-            talk._handler._writer._engine = Switching(talk, is_on)
-            shadow.switch(talk.database, not is_on)
-            assert await talk.say("hello") == []
-            assert newest(talk).texts == ("sup",)
+@pytest.mark.parametrize(("before", "after"), [(True, True), (True, False), (False, True)])
+async def test_a_reply_in_the_making_is_not_sent_either_way(
+    tmp_path: Path, before: bool, after: bool
+) -> None:
+    async with talking(tmp_path) as talk:
+        talk._handler._writer._engine = Switching(talk, after)
+        shadow.switch(talk.database, before)
+        assert await talk.say("hello") == []
+        assert newest(talk).texts == ("sup",)
+        assert bool(left(talk.sandbox)) == (not before)  # it typed as long as it did not know
 
 
 async def test_our_own_sentences_are_kept_with_their_reason(tmp_path: Path) -> None:
