@@ -80,8 +80,8 @@ def _erase(
     removed = leftovers.clear(config, user_id, known, quotes)
     models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
-    removed |= _clear_database(connection, user_id, quotes, marks)
     removed |= _forget_unsent(connection, user_id, known, quotes)
+    removed |= _clear_database(connection, user_id, quotes, marks)
     removed["vectors in the index"] = _forget_vectors(config, connection)
     is_log_empty = people.truncate_log(connection)
     naming = people.count_naming(connection, known.name) if _is_telling(known) else 0
