@@ -24,7 +24,7 @@ from bot.setting_commands import SettingCommands
 from bot.step_commands import StepCommands
 from data import privacy
 from model.inference import AnyEngine
-from storage import database, messages, quiet, requests
+from storage import database, messages, quiet, requests, shadow
 from storage.stats import Stats, stats
 
 log = logging.getLogger(__name__)
@@ -125,6 +125,8 @@ class Admin(AdminCog):
             f"Up {(now - self._started) / 3600:.1f} h with {self._model}, {launcher}{memory}",
             *(_silence(*place) for place in quiet.places(self._connection, now)),
         ]
+        if shadow.is_on(self._connection):
+            lines.append("Listening only (shadow): nothing is sent. !shadow off has it speak")
         if asked := requests.open_request(self._connection):
             heard = requests.answer(self._connection, asked.id)
             lines.append(f"Running: {asked.step}. {heard.text if heard else ''}".strip())

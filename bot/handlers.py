@@ -16,6 +16,7 @@ from bot.bursts import Bursts, Trigger
 from bot.participation import Reason
 from bot.sending import NOBODY as NOBODY
 from bot.sending import Sender, nonce
+from bot.shadow import Shadow
 from bot.typing_time import typing_seconds
 from bot.writing import Draft, Writer
 from data import discord_api, speaking, speaking_policy
@@ -52,6 +53,7 @@ class Handler:
         self._connection, self._engine, self._writer = connection, engine, writer
         self._own_id, self._policy, self._sleep = own_id, policy, sleep
         self.bursts, self._sender = bursts or Bursts(), Sender()
+        self._shadow = Shadow(connection, own_id)
         self._dice = random.Random()
         self._spoke_at: dict[int, float] = {}
         self._reading: set[asyncio.Task[None]] = set()
@@ -68,6 +70,8 @@ class Handler:
         self.bursts.heard(message)
         said = self._said(message)
         reason = self._reason(incoming, said)
+        if self._shadow.is_on:
+            self._shadow.hear(message, reason, self._probability(message, reason))
         if self._is_quiet(incoming) or not self._sender.may_send(incoming.channel):
             return
         if await self._is_answered_plainly(incoming, said, reason):
@@ -101,7 +105,8 @@ class Handler:
         if not self._is_quiet(incoming):
             quiet.begin(self._connection, message.channel_id, time.time() + hush.SECONDS)
             log.info("quiet in channel %d, asked by %d", message.channel_id, message.author_id)
-            await self._react(incoming, hush.UNDERSTOOD)
+            if not self._shadow.is_on:
+                await self._react(incoming, hush.UNDERSTOOD)
         return True
 
     def _is_quiet(self, incoming: discord.Message) -> bool:
@@ -176,7 +181,7 @@ class Handler:
         message, started = trigger.message, time.monotonic()
         if await self._is_answered_by_an_emoji(incoming, trigger):
             return
-        async with _typing(incoming.channel):
+        async with self._typing(incoming):
             draft = await self._written(incoming, message)
             if draft is None:
                 return
@@ -186,11 +191,13 @@ class Handler:
             if manners.is_stale(trigger, since, time.monotonic()):
                 log.info("the reply to %d came too late: not sent", message.id)
                 return
+            why = draft.why(reason.value, self._probability(message, reason))
+            if self._shadow.takes(message, draft.burst, why, self._engine.name, started):
+                return
             answers = incoming if self._is_reply(trigger, since) else None
             name = nonce(message.id, 0)
             sent = await self._sender.send(incoming.channel, first, name, answers)
             if sent:
-                why = draft.why(reason.value, self._probability(message, reason))
                 self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
 
@@ -213,6 +220,8 @@ class Handler:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""
         for position, text in enumerate(burst, 1):
             await self._type(text)
+            if self._shadow.is_on:
+                return
             name = nonce(incoming.id, position)
             sent = await self._sender.send(incoming.channel, text, name)
             if sent is None:
@@ -227,9 +236,12 @@ class Handler:
         if policy is None or trigger.is_addressed:
             return False
         emoji = policy.habits.reaction(trigger.message, self._dice)
-        if emoji:
+        if emoji is None:
+            return False
+        why = Why(Reason.CHANCE.value, 1.0, 0, 0, {})
+        if not self._shadow.takes(trigger.message, [emoji], why, "", time.monotonic()):
             await self._react(incoming, emoji)
-        return emoji is not None
+        return True
 
     async def _react(self, incoming: discord.Message, emoji: str) -> None:
         try:
@@ -249,10 +261,11 @@ class Handler:
         self, incoming: discord.Message, message: Message, text: str, reason: str
     ) -> None:
         """Say one of our own sentences."""
-        started = time.monotonic()
+        started, why = time.monotonic(), Why(reason, 1.0, 0, 0, {})
+        if self._shadow.takes(message, [text], why, "", started):
+            return
         name = nonce(message.id, 0)
         if sent := await self._sender.send(incoming.channel, text, name, incoming):
-            why = Why(reason, 1.0, 0, 0, {})
             self._record_reply(sent, message, time.monotonic() - started, why)
 
     def _record_reply(
@@ -269,8 +282,12 @@ class Handler:
         self._spoke_at[trigger.channel_id] = time.monotonic()
         log.info("replied to %d in %.1fs", trigger.id, seconds)
 
-    def _probability(self, message: Message, reason: Reason) -> float:
-        if reason.is_addressed:
+    def _typing(self, incoming: discord.Message) -> contextlib.AbstractAsyncContextManager[None]:
+        is_shown = not self._shadow.covers(incoming.id)
+        return _typing(incoming.channel) if is_shown else contextlib.nullcontext()
+
+    def _probability(self, message: Message, reason: Reason | None) -> float:
+        if reason and reason.is_addressed:
             return 1.0
         rate = database.settings(self._connection).response_rate
         said, policy = self._said(message), self._policy_in_force()
@@ -284,7 +301,7 @@ class Handler:
         """What people and we said in the channel lately, `message` itself last."""
         recent = messages.recent(self._connection, message.channel_id, 2 * speaking.WINDOW)
         said = [m for m in recent if m.author_kind in ("member", "self") and m.id < message.id]
-        return [*said, message]
+        return self._shadow.as_if_sent([*said, message])
 
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])

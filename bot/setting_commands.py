@@ -11,16 +11,18 @@ from discord.ext import commands
 
 from bot import typed_numbers
 from bot.admin_cog import AdminCog, Context, WrongValue, answer
-from storage import database, quiet
+from storage import database, quiet, shadow
 
 log = logging.getLogger(__name__)
 
 OFF, EVERYWHERE = "off", "everywhere"
+ON, STATUS = "on", "status"
 LONGEST_MINUTES = 10_080  # a week
 _QUIET = (
     f"quiet takes a number of minutes from 1 to {LONGEST_MINUTES:,}, or off; and everywhere, where "
     "it is not for this channel alone. Such as: quiet 30, quiet 30 everywhere, quiet off."
 )
+_SHADOW = "shadow takes on, off or status."
 _SUGGESTED = {"10 minutes": "10", "an hour": "60", "a day": "1440", "speak again": OFF}
 
 
@@ -131,6 +133,26 @@ class SettingCommands(AdminCog):
         offered = {**_SUGGESTED, **everywhere}.items()
         fitting = [(text, m) for text, m in offered if typed.casefold() in f"{text} {m}"]
         return [app_commands.Choice(name=text, value=minutes) for text, minutes in fitting]
+
+    @commands.hybrid_command(description="Have the bot only listen: it writes and sends nothing")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    @app_commands.describe(state="on: nothing is sent; off: it speaks again")
+    @app_commands.choices(state=[app_commands.Choice(name=s, value=s) for s in (ON, OFF, STATUS)])
+    async def shadow(self, context: Context, *, state: str = STATUS) -> None:
+        """Write replies and send none (`on`), speak again (`off`), or say which it is."""
+        asked = state.strip().casefold()
+        if asked not in (ON, OFF, STATUS):
+            raise WrongValue(_SHADOW)
+        if asked != STATUS:
+            shadow.switch(self._connection, asked == ON)
+            log.info("shadow mode %s by %d", asked, context.author.id)
+        heard, written = shadow.count(self._connection)
+        word = "Listening only" if shadow.is_on(self._connection) else "Speaking"
+        await answer(
+            context,
+            f"{word}. In shadow mode it heard {heard:,} messages and would have answered "
+            f"{written:,}; python scripts/4_evaluate_personality.py --shadow judges that.",
+        )
 
     def _keep(self, setting: str, value: float, context: Context) -> None:
         database.change_setting(self._connection, setting, value)

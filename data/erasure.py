@@ -17,7 +17,7 @@ from bot.config import Config, UserError
 from data import leftovers, residue
 from data.quotes import LONG, Quotes
 from model import provenance
-from storage import database, judgements, people, vectordb
+from storage import database, judgements, people, shadow, vectordb
 from storage.people import Other, Written
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ def _erase(
     removed = leftovers.clear(config, user_id, known, quotes)
     models = provenance.learned_from(config.models_dir, [user_id, *known.texts])
     marks = {folder.name: provenance.mark_erased(folder, user_id) for folder in models}
+    removed |= _forget_unsent(connection, user_id, known, quotes)
     removed |= _clear_database(connection, user_id, known, quotes, marks)
     removed["vectors in the index"] = vectordb.forget(config.embeddings_dir, connection)
     is_log_empty = people.truncate_log(connection)
@@ -115,6 +116,21 @@ def _clear_database(
         people.mark_models(connection, marks)
         removed = people.erase(connection, user_id)
     return {**removed, "messages of others that quoted or mentioned them": len(cleaned)}
+
+
+def _forget_unsent(
+    connection: sqlite3.Connection, user_id: int, known: Written, quotes: Quotes
+) -> dict[str, int]:
+    """What the bot would have said to others, where it quotes, mentions or names the person."""
+    names = [f"<@{user_id}>", f"<@!{user_id}>", *([known.name] if _is_telling(known) else [])]
+    texts = {one.trigger_id: "\n".join(one.texts) for one in shadow.decisions(connection)}
+    doomed = [
+        trigger
+        for trigger, text in texts.items()
+        if quotes.cut(text) != text or any(name in text for name in names)
+    ]
+    shadow.forget(connection, doomed)
+    return {"unsent replies that quoted or named them": len(doomed)}
 
 
 def _cleaned(others: Iterable[Other], user_id: int, quotes: Quotes) -> Iterable[Other]:

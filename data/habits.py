@@ -185,13 +185,14 @@ def _bursts(channels: Sequence[Sequence[Message]]) -> tuple[float, ...]:
         run = 0
         for message, after in zip(channel, (*channel[1:], None), strict=True):
             run += 1
-            if after is None or not _goes_on(message, after):
+            if after is None or not goes_on(message, after):
                 sizes[min(run, LONGEST_BURST)] += message.author_kind == "member"
                 run = 0
     return tuple(round(sizes[n] / sizes.total(), 4) for n in range(1, LONGEST_BURST + 1))
 
 
-def _goes_on(before: Message, message: Message) -> bool:
+def goes_on(before: Message, message: Message) -> bool:
+    """Whether a message goes on with the turn that the one before it is of."""
     is_same = before.author_id == message.author_id
     return is_same and message.sent_at - before.sent_at <= BURST_SECONDS
 

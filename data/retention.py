@@ -16,7 +16,7 @@ from pathlib import Path
 from bot import config as settings_file
 from bot.config import Config, UserError
 from data import pages
-from storage import database, judgements, messages, people, vectordb
+from storage import database, judgements, messages, people, shadow, vectordb
 
 DAY = 86_400.0
 
@@ -36,6 +36,7 @@ def forget(config: Config, connection: sqlite3.Connection, before: float) -> int
         gone = messages.snowflake_at(before)
         kept = judgements.kept(connection)
         judgements.drop_kept(connection, (number for number in kept if number < gone))
+        shadow.forget_before(connection, max(before, time.time() - shadow.KEPT_SECONDS))
     vectordb.forget(config.embeddings_dir, connection)
     people.truncate_log(connection)  # it holds the old pages of the database
     return sum(map(len, old.values()))

@@ -154,8 +154,7 @@ def observe(channels: Sequence[Channel]) -> Observations:
 
 def _observe(channel: Channel) -> Iterator[tuple[int, int, bool, list[float]]]:
     wrote: dict[int, int] = {}
-    following = _following(channel)
-    for place, (message, after) in enumerate(zip(channel, following, strict=True)):
+    for place, (message, after) in enumerate(zip(channel, following(channel), strict=True)):
         if not _is_member(message):
             continue
         wrote[message.author_id] = place
@@ -168,7 +167,7 @@ def _observe(channel: Channel) -> Iterator[tuple[int, int, bool, list[float]]]:
                 yield message.id, message.channel_id, spoke, [*scene.facts(person).values()]
 
 
-def _following(channel: Channel) -> list[Message | None]:
+def following(channel: Channel) -> list[Message | None]:
     """For each message the first after it by somebody else, where that came in time."""
     found: list[Message | None] = []
     after: Message | None = None  # the next by another than the one that follows

@@ -21,7 +21,7 @@ from gui.preferences import Preferences
 from gui.session import Session, Way
 from gui.setup import Setup
 from gui.snapshot import Snapshot
-from storage import database, milestones, people
+from storage import database, milestones, people, shadow
 from storage.database import Settings
 from storage.people import Exclusion
 from storage.stats import Stats, stats
@@ -59,6 +59,7 @@ class Presenter:
         self._errands: Errands | None = None
         self._connection: sqlite3.Connection | None = None
         self._settings, self._stats = Settings(), Stats()
+        self._is_shadow = False
         self._pending: dict[str, Any] = {}
         self._write_at = 0.0
         self._memory_mb = 0.0
@@ -218,7 +219,7 @@ class Presenter:
         return Snapshot(
             word=state.value,
             tone=_TONES[state],
-            reason=controller.reason or (self._loading if state is State.STARTING else ""),
+            reason=controller.reason or self._remark(state),
             facts=snapshot.facts(
                 None if since is None else now - since,
                 self._memory_mb if is_alive else 0.0,
@@ -237,6 +238,13 @@ class Presenter:
             chat_url=self.session.chat_url,
             mend="" if self.session.chat_url else mending.step_for(controller.reason),
         )
+
+    def _remark(self, state: State) -> str:
+        """What to say of a state in which nothing is wrong."""
+        if state is State.STARTING:
+            return self._loading
+        is_told = self._is_shadow and state is State.RUNNING
+        return "Listening only (shadow): nothing is sent." if is_told else ""
 
     def facts(self) -> Facts | None:
         """What may be worth a notification; None while there is no bot."""
@@ -299,6 +307,7 @@ class Presenter:
                 self._write(self._connection)
             if self._is_due("settings", SETTINGS_SECONDS, now):
                 self._settings = database.settings(self._connection)
+                self._is_shadow = shadow.is_on(self._connection)
             if self._is_due("stats", STATS_SECONDS, now):
                 self._stats = stats(self._connection, now)
                 self._reached = milestones.take(self._connection) or self._reached

@@ -130,6 +130,14 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
     ),
     "Manners": (
         Field(
+            "shadow",
+            DATABASE,
+            SWITCH,
+            "Only listen (shadow)",
+            "It decides and writes, sends nothing, and keeps what it would have said for 30 days. "
+            "Step 4 with --shadow judges that.",
+        ),
+        Field(
             "share_cap",
             DATABASE,
             CHOICE,

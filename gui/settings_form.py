@@ -32,7 +32,7 @@ from gui.settings_fields import (
     SYSTEM,
     YES,
 )
-from storage import database
+from storage import database, shadow
 
 MASK = "\u2022" * 12
 _DEFAULTS = {
@@ -127,22 +127,26 @@ class Form:
     def _file(self, text: str) -> Path:
         return self._here.env_path.resolve().parent / Path(text).expanduser()
 
-    def _in_database(self) -> dict[str, str]:
+    def _in_database(self) -> dict[str, Any]:
         mode, words, live = privacy.ADMIN, "", database.Settings()
+        is_shadow = False
         path = self._here.database_path
         with contextlib.suppress(UserError):
             if path.exists():
                 with contextlib.closing(database.connect(path)) as connection:
                     mode, live = privacy.consent_mode(connection), database.settings(connection)
                     words = database.recall(connection, "hush_words") or ""
+                    is_shadow = shadow.is_on(connection)
         numbers = {name: f"{value:g}" for name, value in dataclasses.asdict(live).items()}
-        return {"consent_mode": mode, "hush_words": words, **numbers}
+        return {"shadow": is_shadow, "consent_mode": mode, "hush_words": words, **numbers}
 
     def _write_database(self, values: dict[str, str]) -> None:
         with contextlib.closing(database.connect(self._here.database_path)) as connection:
             for name, text in values.items():
                 if name == "consent_mode":
                     privacy.set_consent_mode(connection, text)
+                elif name == "shadow":
+                    shadow.switch(connection, text == YES)
                 elif name in database.LIMITS:
                     database.change_setting(connection, name, text)
                 else:

@@ -55,10 +55,20 @@ def write(
 
     `nearest` is, for each of the model's replies, what it learned from that is most like it.
     """
+    _write(path, page(facts, rows, sides, past, nearest))
+
+
+def write_pairs(path: Path, title: str, rows: Sequence[Example], said: Sequence[str]) -> None:
+    """Write a page that shows what was said to each row beside its own reply, as `write` does."""
+    shown = (_example(row, text) for row, text in zip(rows, said, strict=True))
+    _write(path, _document(html.escape(title), [f"<h1>{html.escape(title)}</h1>", *shown]))
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_suffix(".partial")
     partial.touch(0o600)
-    partial.write_text(page(facts, rows, sides, past, nearest), "utf-8")
+    partial.write_text(text, "utf-8")
     os.replace(partial, path)
 
 
@@ -90,12 +100,16 @@ def page(
         *_replies(rows, sides[CANDIDATE].texts, nearest),
         f"<p class=soft>{html.escape(_method(facts))}</p>",
     ]
+    return _document(name, body)
+
+
+def _document(title: str, body: Sequence[str]) -> str:
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{name}</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
+        f"<title>{title}</title><style>{_STYLE}</style></head><body>{''.join(body)}</body></html>"
     )
 
 

@@ -1,7 +1,7 @@
 """Step 4: can a machine, or a reader, tell the model's replies from the members'?
 
     python scripts/4_evaluate_personality.py [--env PATH] [--model NAME] [--quant Q4_K_M]
-        [--limit N] [--seed N] [--quick | --tune | --blind-test [PAGE] [--form]]
+        [--limit N] [--seed N] [--quick | --tune | --shadow | --blind-test [PAGE] [--form]]
     python scripts/4_evaluate_personality.py --score KEY RESULT [RESULT ...]
 
 Writes the report (HTML, in the data folder) and its figures (report.json, beside the model), prints
@@ -9,7 +9,8 @@ what matters, and one line of JSON last. Exports the model first if that is stil
 `--quick` measures only how well the model foresees what members said. `--tune` finds the sampling
 that suits it, on replies that the report does not judge; the bot takes it over with the model.
 `--blind-test` writes a page on which people judge (send it to them, and keep its key), `--score`
-reads what they send back. Stop it at any time and run it again to go on.
+reads what they send back. `--shadow` judges what the bot wrote in shadow mode by what members said
+next; it needs no model. Stop it at any time and run it again to go on.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from llama_cpp import Llama
 
 from bot import config, logs
 from bot.config import Config, UserError
-from data import secrets
+from data import secrets, shadow_score
 from model import (
     blind_test,
     blind_verdict,
@@ -61,6 +62,8 @@ def main() -> int:
         if arguments.score:
             return _score_judges(*arguments.score)
         settings = config.load(arguments.env, needs_discord=False)
+        if arguments.shadow:
+            return shadow_score.show(settings, arguments.seed)
         connection = database.connect(settings.database_path)
         run = runs.find(settings.models_dir, arguments.model)
         rows, pool = _rows(settings, run, arguments)
@@ -327,6 +330,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="for the choice of replies")
     parser.add_argument("--quick", action="store_true", help="no replies and no report")
     parser.add_argument("--tune", action="store_true", help="find the sampling that suits it")
+    parser.add_argument("--shadow", action="store_true", help="judge what shadow mode kept")
     parser.add_argument(
         "--blind-test",
         type=Path,

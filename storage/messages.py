@@ -130,6 +130,7 @@ def mark_deleted(connection: sqlite3.Connection, message_ids: Iterable[int]) -> 
     )
     for table in ("reactions", "embeddings"):
         connection.executemany(f"DELETE FROM {table} WHERE message_id = ?", ids)
+    connection.executemany("DELETE FROM shadow WHERE trigger_id = ?", ids)
 
 
 def mark_missing(

@@ -138,6 +138,7 @@ def erase(connection: sqlite3.Connection, user_id: int) -> dict[str, int]:
         "explanations of replies to them": "DELETE FROM explanations WHERE reply_id IN"
         f" (SELECT message_id FROM replies WHERE trigger_id {own})",
         "kept replies to them": f"DELETE FROM deleted_replies WHERE trigger_id {own}",
+        "unsent replies to them": f"DELETE FROM shadow WHERE trigger_id {own}",
         "replies to them": f"DELETE FROM replies WHERE trigger_id {own}",
         "answers to them": f"UPDATE messages SET reply_to = NULL WHERE reply_to {own}",
         "thread names": f"UPDATE channels SET name = '' WHERE channel_id {own}",
@@ -158,6 +159,8 @@ def count_stored(connection: sqlite3.Connection, user_id: int) -> dict[str, int]
         "reactions to them": "SELECT coalesce(sum(count), 0) FROM reactions"
         f" WHERE message_id {own}",
         "replies of the bot's to you": f"SELECT count(*) FROM replies WHERE trigger_id {own}",
+        "unsent replies to you": f"SELECT count(*) FROM shadow WHERE trigger_id {own}"
+        " AND texts != '[]'",
         "names": "SELECT count(*) FROM users WHERE user_id = ?",
     }
     return {what: connection.execute(sql, (user_id,)).fetchone()[0] for what, sql in kinds.items()}

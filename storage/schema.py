@@ -178,6 +178,18 @@ MIGRATIONS = [
         vector BLOB NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE shadow (
+        trigger_id INTEGER PRIMARY KEY,
+        channel_id INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        probability REAL NOT NULL,
+        texts TEXT NOT NULL,
+        model TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        written_at REAL NOT NULL
+    ) STRICT;
+    """,
 ]
 
 

@@ -17,11 +17,12 @@ import pytest
 from bot.config import ROOT, Config, UserError
 from data import erasure, leftovers, residue
 from model import provenance
-from storage import channels, database, judgements, messages, people
+from storage import channels, database, judgements, messages, people, shadow
 from storage.channels import Channel
 from storage.database import Model
 from storage.embeddings import Embedder
 from storage.messages import Message, Reply
+from storage.shadow import Decision
 from storage.vectordb import VectorStore
 from tests.storage.test_database import as_another_process
 
@@ -78,6 +79,9 @@ def connection(config: Config) -> Iterator[sqlite3.Connection]:
     with database.transaction(connection):
         messages.save(connection, [*from_kim(), *from_others()])
         messages.record_reply(connection, Reply(FIRST + 13, FIRST, 1, "model", 1.0))
+    for trigger, text in ((FIRST + 1, OTHERS), (FIRST + 10, LONG), (FIRST + 11, f"hi {NAME}")):
+        shadow.keep(connection, Decision(trigger, 1, "chance", 0.05, (text,), "model", 1.0))
+    shadow.keep(connection, Decision(FIRST + 14, 1, "chance", 0.05, (OTHERS,), "model", 1.0))
     people.decide(connection, KIM, True)
     yield connection
     connection.close()
@@ -179,6 +183,7 @@ def test_nothing_of_the_person_is_left_in_any_file(
         assert message.id.to_bytes(8, "big") not in raw
         assert message.id.to_bytes(8, "little") not in raw
     assert done.models == ("with-kim",)
+    assert [unsent.trigger_id for unsent in shadow.decisions(connection)] == [FIRST + 14]
     assert {what: done.removed[what] for what in ("messages", "raw pages", "backups")} == {
         "messages": 3,
         "raw pages": 1,

@@ -7,8 +7,9 @@ import pytest
 
 from bot import config
 from data import pages, retention
-from storage import database, judgements, messages
+from storage import database, judgements, messages, shadow
 from storage.messages import Message, Reply
+from storage.shadow import Decision
 from tests.data.history import NOW, chat
 
 HALF = NOW + 3600.0
@@ -69,7 +70,9 @@ def test_the_command_says_what_it_did(
 ) -> None:
     connection = database.connect(config.load(env, needs_discord=False).database_path)
     messages.save(connection, chat(3))
+    shadow.keep(connection, Decision(chat(1)[0].id, 1, "chance", 0.05, ("lol",), "tiny", 1.0))
     for days, code, said in (("0", 78, "at least 1"), ("30", 0, "Forgot 3 messages")):
         monkeypatch.setattr(sys, "argv", ["retention", "--env", str(env), "--days", days])
         assert retention.main() == code
         assert said in "".join(capsys.readouterr())
+    assert shadow.decisions(connection) == []

@@ -13,7 +13,7 @@ from bot.logs import LogLine, Progress
 from child_process import Output
 from gui.presenter import Presenter
 from gui.session import Report, Session, Way
-from storage import database
+from storage import database, shadow
 
 
 @pytest.fixture
@@ -89,6 +89,17 @@ def test_what_the_bot_is_doing_is_shown_while_it_starts(
     presenter.tick(time.time())
     shown = presenter.snapshot(time.time())
     assert (shown.word, shown.tone, shown.reason) == ("Starting", "busy", "loading the model")
+
+
+def test_a_bot_that_only_listens_is_shown_as_such(presenter: Presenter) -> None:
+    assert presenter._connection
+    shadow.switch(presenter._connection, True)
+    assert presenter.snapshot(time.time()).reason == ""  # it does not run
+    presenter.start()
+    until(presenter, lambda: "shadow" in presenter.snapshot(time.time()).reason)
+    assert presenter.snapshot(time.time()).word == "Running"
+    shadow.switch(presenter._connection, False)
+    until(presenter, lambda: presenter.snapshot(time.time()).reason == "")
 
 
 def test_closing_ends_a_step_and_the_bot(presenter: Presenter, session: Session) -> None:

@@ -16,7 +16,7 @@ from gui.autostart import Autostart
 from gui.preferences import Preferences
 from gui.settings_fields import CHOICE, ENV, FIELDS, SECTIONS
 from gui.settings_form import Form, Refused, needs_restart
-from storage import database
+from storage import database, shadow
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.abcdefghijklmnopqrstuvwxyz0"
 ENV_TEXT = f"""# my notes
@@ -76,6 +76,7 @@ def test_manners_are_changed_while_the_bot_runs(form: Form, env: Path) -> None:
         "quiet_from": "22",
         "quiet_until": "7",
         "hush_words": "pear, fig",
+        "shadow": "yes",
     }
     form.save(changes)
     assert changes.items() <= form.load().items()
@@ -83,6 +84,7 @@ def test_manners_are_changed_while_the_bot_runs(form: Form, env: Path) -> None:
         live = database.settings(connection)
         assert (live.share_cap, live.quiet_from, live.quiet_until) == (0.05, 22, 7)
         assert hush.words(connection) == ("pear", "fig")
+        assert shadow.is_on(connection)
     assert not needs_restart(changes)
 
 

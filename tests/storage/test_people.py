@@ -5,11 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from storage import channels, database, embeddings, explanations, judgements, messages, people
+from storage import (
+    channels,
+    database,
+    embeddings,
+    explanations,
+    judgements,
+    messages,
+    people,
+    shadow,
+)
 from storage.channels import Channel
 from storage.embeddings import Embedder
 from storage.messages import Message, Reply
 from storage.people import Other
+from storage.shadow import Decision
 
 KIM, SAM, BOT = 101, 102, 103
 FIRST = messages.snowflake_at(1_700_000_000)
@@ -38,6 +48,7 @@ def connection(tmp_path: Path) -> sqlite3.Connection:
             judgements.reject(connection, reply_id)
             explanations.record(connection, reply_id, why)
         embeddings.number(connection, Embedder("e", "", 1))
+        shadow.keep(connection, Decision(FIRST, 1, "chance", 0.05, ("boop",), "tiny", 1.0))
         for number in (FIRST, FIRST + 3):
             connection.execute("INSERT INTO embeddings VALUES (?, 1, x'00')", (number,))
     people.decide(connection, KIM, True)
@@ -50,6 +61,7 @@ def test_what_is_stored_of_a_person_is_counted(connection: sqlite3.Connection) -
         "attachments' names": 1,
         "reactions to them": 2,
         "replies of the bot's to you": 1,
+        "unsent replies to you": 1,
         "names": 1,
     }
     assert set(people.count_stored(connection, 999).values()) == {0}
@@ -87,6 +99,7 @@ def test_erasing_takes_every_row_of_the_person_and_no_other(
         "judgements of replies to them": 1,
         "explanations of replies to them": 1,
         "kept replies to them": 0,
+        "unsent replies to them": 1,
         "replies to them": 1,
         "answers to them": 2,
         "thread names": 1,
