@@ -65,7 +65,7 @@ def test_members_hardly_ever_loop(community: str) -> None:
 
 
 def test_time_is_bounded() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert not is_loop("".join(random.Random(1).choices("abcdefgh    ", k=10_000)))
     assert is_loop("ab" * 50_000)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

@@ -128,8 +128,8 @@ def _seconds(originals: Originals, connection: sqlite3.Connection, reply: str) -
     """The best of five."""
     taken = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         originals.has_copy(connection, reply)
-        taken.append(time.perf_counter() - started)
+        taken.append(time.process_time() - started)
     print(f"{1000 * min(taken):.2f} ms")
     return min(taken)

@@ -1,7 +1,9 @@
 """What is made of a reply before it is sent: nothing pings, loops, or points out of the room."""
 
+import itertools
 import random
 import re
+import string
 import time
 
 import pytest
@@ -137,9 +139,10 @@ def test_a_link_that_nobody_posted_here_is_not_sent(reply: str, sent: list[str])
 
 def test_a_burst_is_cut_message_by_message() -> None:
     room = Room({}, [], {"pog": "<:pog:123456789012345678>"})
-    burst = output.messages("ok\n" + " ".join([":pog:"] * 2 + [f"{n}" for n in range(490)]), room)
+    words = [a + b for a, b in itertools.product(string.ascii_lowercase, repeat=2)]
+    burst = output.messages("ok\n" + " ".join([":pog:", ":pog:", *words]), room)
     assert burst[0] == "ok"
-    assert burst[1].startswith("<:pog:123456789012345678> <:pog:123456789012345678> 0 1 2")
+    assert burst[1].startswith("<:pog:123456789012345678> <:pog:123456789012345678> aa ab ac")
     assert all(len(said) <= 2000 for said in burst)
 
 
@@ -147,8 +150,8 @@ def test_a_burst_is_cut_message_by_message() -> None:
     "unit", ["<@", "1>", "<@5> ", ":a", ":kek:", "`", "```", "h\u0301", "[](", "> "]
 )
 def test_time_is_bounded(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     output.messages("x" + unit * (10_000 // len(unit)), Room(NAMES, [unit], EMOJI, FORMER))
     output.without_pings("<@" * 3000 + "1>" * 3000, NAMES)
     output.without_pings(f"<@{'1' * 10_000}>", NAMES)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

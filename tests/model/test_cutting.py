@@ -55,6 +55,6 @@ def test_nothing_is_kept_of_one_that_is_too_long_by_itself() -> None:
 
 @pytest.mark.parametrize("unit", ["a", "h" + "\u0301" * 300, FAMILY, "```", "<:a:", "`", "\u0301"])
 def test_time_is_bounded(unit: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(fit(unit * (10_000 // len(unit) + 1))) <= 2000
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
