@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-NOTHING_SECONDS = 0.002  # without a word on any socket of this machine
+NOTHING_SECONDS = 0.001  # without a word on any socket of this machine
+LEAST_SECONDS = 1e-3  # seconds since 1970 are not told apart any better than some 1e-7
 _time, _monotonic = time.time, time.monotonic
 
 
@@ -88,5 +89,5 @@ class _Selector(selectors.SelectSelector):
             return super().select(timeout)
         happened = super().select(min(timeout, NOTHING_SECONDS))
         if not happened:
-            self._clock.leap(timeout)
+            self._clock.leap(max(timeout, LEAST_SECONDS))
         return happened

@@ -38,7 +38,7 @@ import numpy.typing as npt
 
 from benchmarks import _bot, _clock, _shape
 from benchmarks._clock import Clock
-from bot import config
+from bot import commands, config, recall
 from bot import main as bot_main
 from bot.participation import Reason
 from bot.recall import Recall
@@ -58,7 +58,7 @@ KNOWN = 1000  # messages, each of which gets a vector
 BURIED = 5  # newer messages of others
 SILENT_SECONDS = 3600.0
 CONNECT_SECONDS = 2.0
-BEAT_SECONDS = 3600.0
+ROUND_SECONDS = 3600.0
 AFTERWARDS_SECONDS = 300.0  # for what is still to be said
 LONGEST = 24  # tokens of a reply
 ZEROES = (
@@ -111,6 +111,10 @@ class _Clocked(Engine):
                 async for piece in pieces:
                     yield piece
 
+    async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
+        with self._clock.running():
+            await super().read(prompt, sampling, channel_id)
+
     async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         with self._clock.running():
             return await super().embed(texts)
@@ -130,13 +134,13 @@ def play(name: str, days: int, rate: float, model: Path) -> dict[str, Any]:
 
 
 def _let_run(clock: Clock) -> None:
-    """Have the clock run while a thread looks something up, and leave out signs of life."""
-    bot_main.BEAT_SECONDS = BEAT_SECONDS
+    """Have the clock run while a thread looks something up, and leave out most of the rounds."""
+    bot_main.BEAT_SECONDS = recall.REST_SECONDS = commands.WATCH_SECONDS = ROUND_SECONDS
     look_up = Recall._run
 
-    async def run(recall: Recall, *call: Any) -> Any:
+    async def run(owner: Recall, *call: Any) -> Any:
         with clock.running():
-            return await look_up(recall, *call)
+            return await look_up(owner, *call)
 
     setattr(Recall, "_run", run)  # noqa: B010 (mypy)
 

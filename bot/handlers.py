@@ -13,7 +13,7 @@ import discord
 
 from bot import honesty, hush, manners, participation, serious, visibility
 from bot.bursts import Bursts, Trigger
-from bot.participation import Reason
+from bot.participation import Balance, Reason
 from bot.sending import NOBODY as NOBODY
 from bot.sending import Sender, nonce
 from bot.shadow import Shadow
@@ -54,7 +54,7 @@ class Handler:
         self._own_id, self._policy, self._sleep = own_id, policy, sleep
         self.bursts, self._sender = bursts or Bursts(), Sender()
         self._shadow = Shadow(connection, own_id)
-        self._dice = random.Random()
+        self._dice, self._balance = random.Random(), Balance()
         self._spoke_at: dict[int, float] = {}
         self._reading: set[asyncio.Task[None]] = set()
         self.in_flight = self.busy = 0
@@ -74,6 +74,8 @@ class Handler:
             self._shadow.hear(message, reason, self._probability(message, reason))
         if self._is_quiet(incoming) or not self._sender.may_send(incoming.channel):
             return
+        if reason is None or not reason.is_addressed:
+            self._balance.heard(database.settings(self._connection).response_rate)
         if await self._is_answered_plainly(incoming, said, reason):
             return
         if reason is None or self._must_be_silent(said, reason):
@@ -122,6 +124,7 @@ class Handler:
             rate=database.settings(self._connection).response_rate,
             roll=self._dice.random(),
             policy=self._policy_in_force(),
+            shift=self._balance.shift,
         )
 
     async def _is_answered_plainly(
@@ -186,12 +189,15 @@ class Handler:
             if draft is None:
                 return
             first, *rest = draft.burst
-            await self._type(first, time.monotonic() - started, trigger.is_addressed)
+            took = time.monotonic() - started
+            await self._type(first, took, trigger.is_addressed)
             since = list(messages.history(self._connection, message.channel_id, message.id))
-            if manners.is_stale(trigger, since, time.monotonic()):
+            if manners.is_stale(trigger, since, took):
                 log.info("the reply to %d came too late: not sent", message.id)
                 return
             why = draft.why(reason.value, self._probability(message, reason))
+            if not reason.is_addressed:
+                self._balance.spoke()
             if self._shadow.takes(message, draft.burst, why, self._engine.name, started):
                 return
             answers = incoming if self._is_reply(trigger, since) else None
@@ -239,6 +245,7 @@ class Handler:
         if emoji is None:
             return False
         why = Why(Reason.CHANCE.value, 1.0, 0, 0, {})
+        self._balance.spoke()
         if not self._shadow.takes(trigger.message, [emoji], why, "", time.monotonic()):
             await self._react(incoming, emoji)
         return True
@@ -291,7 +298,7 @@ class Handler:
             return 1.0
         rate = database.settings(self._connection).response_rate
         said, policy = self._said(message), self._policy_in_force()
-        return participation.chance(said, self._own_id, rate, policy)
+        return participation.chance(said, self._own_id, rate, policy, self._balance.shift)
 
     def _policy_in_force(self) -> Policy | None:
         is_learned = speaking_policy.chosen(self._connection) == speaking_policy.LEARNED

@@ -6,10 +6,10 @@ For the handler, before it generates (`recent`: the channel's last messages, the
     manners.silence(message, is_addressed, recent, settings, now) -> Silence | None
 
 and again before each first message is sent (`since`: what the channel holds from the trigger on,
-`list(messages.history(connection, channel_id, first=trigger.message.id))`; `clock_now` of the same
-clock as `Bursts`, since the computer's may be wrong):
+`list(messages.history(connection, channel_id, first=trigger.message.id))`; `took`: the seconds that
+writing took, without what was waited on purpose):
 
-    manners.is_stale(trigger, since, clock_now) -> bool
+    manners.is_stale(trigger, since, took) -> bool
     manners.needs_link(trigger, since) -> bool      send it as a Discord reply
 
 Who addresses the bot is answered at any hour, however much it spoke: quiet hours, the share cap
@@ -93,9 +93,9 @@ def is_quiet_hour(
 
 
 def is_stale(
-    trigger: Trigger, since: Sequence[Message], now: float, patience: float = PATIENCE_SECONDS
+    trigger: Trigger, since: Sequence[Message], took: float, patience: float = PATIENCE_SECONDS
 ) -> bool:
-    """Whether an answer is out of place by now.
+    """Whether an answer, which it `took` so many seconds to write, is out of place by now.
 
     Always when its trigger was deleted. Only where nobody asked for it also when it took too
     long, when somebody else answered and the talk went on, when it went on without an answer, or
@@ -110,7 +110,7 @@ def is_stale(
     said = [m for m in newer if m.author_kind == "member"]
     answers = [number for number, m in enumerate(said) if _answers(m, message)]
     return (
-        now - trigger.came_at > patience
+        took > patience
         or len(said) >= MOVED_ON
         or (bool(answers) and answers[0] < len(said) - 1)
         or (bool(newer) and newer[-1].author_kind == "self")

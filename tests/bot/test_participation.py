@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bot import participation
-from bot.participation import Reason, is_named
+from bot.participation import Balance, Reason, chance, is_named
 from data.habits import Habits
 from data.speaking import FACTS
 from data.speaking_policy import Policy
@@ -19,6 +19,9 @@ HABITS = Habits(EVEN, EVEN, (), (1.0,), {}, {})
 WEIGHTS = {**dict.fromkeys(FACTS, 0.0), "spoke_before": 4.0}
 CURVE = ((-4.0, 0.001), (0.0, 0.05), (4.0, 0.9))
 POLICY = Policy(0.0, WEIGHTS, {}, -3.0, CURVE, HABITS, {})
+
+
+LONELY = [message(1, AMBER, "a remark")]
 
 
 def decided(recent: list[Message], roll: float, **changes: Any) -> Reason | None:
@@ -157,3 +160,30 @@ def test_names_are_plain_text(name: str, text: str, is_it: bool) -> None:
 )
 def test_long_nonsense_is_read_quickly(text: str) -> None:
     assert not is_named(text, "Pixel")
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.2])
+@pytest.mark.parametrize("kept", [0.4, 1.0])
+def test_the_share_is_the_sliders_also_where_manners_hold_much_back(
+    rate: float, kept: float
+) -> None:
+    dice, balance, spoken = random.Random(4), Balance(), 0
+    for _ in range(2000):
+        wish = chance(LONELY, BOT, rate, shift=balance.shift)
+        balance.heard(rate)
+        if dice.random() < wish and dice.random() < kept:
+            balance.spoke()
+            spoken += 1
+    assert abs(spoken / 2000 / rate - 1) < 0.1
+
+
+def test_what_is_owed_never_makes_a_chatterbox() -> None:
+    balance = Balance()
+    for _ in range(5000):
+        balance.heard(0.05)
+    assert chance(LONELY, BOT, 0.05, shift=balance.shift) < 0.3
+    for _ in range(50):
+        balance.spoke()
+    assert 0 < chance(LONELY, BOT, 0.05, shift=balance.shift) < 0.05
+    for rate, sure in ((0.0, 0.0), (1.0, 1.0)):
+        assert chance(LONELY, BOT, rate, shift=balance.shift) == sure
