@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bot import config
+from bot import addresses, config
 from bot.config import ROOT, Config, UserError
 from gui import preferences
 from model import report
@@ -123,7 +123,7 @@ def mask(settings: Config | None) -> Mask:
 def _far_host(settings: Config) -> str:
     """The server in ENGINE_URL, unless it is this computer."""
     url = settings.engine_url
-    return (urlsplit(url).hostname or "") if url and not config.is_here(url) else ""
+    return (urlsplit(url).hostname or "") if url and not addresses.is_here(url) else ""
 
 
 def _names(settings: Config | None) -> list[str]:

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bot import config
+from bot import addresses, config
 from bot.config import Config, UserError
 from computer import BAD, OK, ON_THE_COMPUTER, WARN, Found
 from data import discord_setup
@@ -125,7 +125,7 @@ def _model(settings: Config) -> Found:
 
 def _sent_to(url: str) -> Found:
     host = urlsplit(url).hostname
-    if config.is_here(url):
+    if addresses.is_here(url):
         return OK, f"None is needed: a server on this computer replies ({host})."
     return WARN, f"{host} replies: what members write is sent there (ENGINE_URL in .env)."
 

@@ -5,7 +5,6 @@ import binascii
 import contextlib
 import dataclasses
 import io
-import ipaddress
 import os
 import re
 import sys
@@ -14,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+
+from bot import addresses
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDS_A_PERSON = 78  # exit code: restarting will not help, somebody must change something
@@ -49,6 +50,7 @@ class Config:
     context_length: int = 2048
     threads: int = 0
     gpu_layers: int = 0
+    response_cache_seconds: int = 0
     embedder: str = ""  # the small one that comes as a package
     data_dir: Path = ROOT / "data_storage"
     models_dir: Path = ROOT / "models"
@@ -100,6 +102,9 @@ def load(env_path: Path | None = None, *, needs_discord: bool = True) -> Config:
         context_length=_number("CONTEXT_LENGTH", text["CONTEXT_LENGTH"], path),
         threads=_number("THREADS", text["THREADS"], path),
         gpu_layers=_number("GPU_LAYERS", text["GPU_LAYERS"], path),
+        response_cache_seconds=_number(
+            "RESPONSE_CACHE_SECONDS", text["RESPONSE_CACHE_SECONDS"], path
+        ),
         embedder=_embedder(text["EMBEDDER"], path),
         data_dir=_path(text["DATA_DIR"] or str(ROOT / "data_storage"), path),
         models_dir=_path(text["MODELS_DIR"] or str(ROOT / "models"), path),
@@ -128,25 +133,6 @@ def works(env_path: Path | None) -> bool:
     return True
 
 
-def is_here(url: str) -> bool:
-    """Whether an address is one of this machine's own."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def is_public(host: str) -> bool:
-    """Whether an IP address is out on the internet; of a name this cannot be said."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.replace(".", "").isdigit()  # 134744072 leads there, too
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_global
-
-
 def data_dir(env_path: Path | None) -> Path:
     """Where the data lies, also for settings with which nothing can start yet."""
     with contextlib.suppress(UserError):
@@ -167,6 +153,7 @@ _NAMES = (
     "CONTEXT_LENGTH",
     "THREADS",
     "GPU_LAYERS",
+    "RESPONSE_CACHE_SECONDS",
     "EMBEDDER",
     "DATA_DIR",
     "MODELS_DIR",
@@ -179,6 +166,7 @@ _NUMBERS = {  # what an empty one means, the least and the most
     "CONTEXT_LENGTH": (2048, 256, 131_072),
     "THREADS": (0, 0, 512),
     "GPU_LAYERS": (0, -1, 1000),
+    "RESPONSE_CACHE_SECONDS": (0, 0, 3600),
 }
 
 
@@ -311,7 +299,7 @@ def _engine_url(text: str, path: Path) -> str:
             "Leave it empty to have the model run on this computer."
         )
     parts = urlsplit(text)
-    if parts.scheme == "http" and is_public(host := parts.hostname or ""):
+    if parts.scheme == "http" and addresses.is_public(host := parts.hostname or ""):
         raise in_the_open(host)
     return text.rstrip("/").removesuffix("/v1") + "/v1"
 

@@ -14,6 +14,7 @@ import discord
 from bot import honesty, hush, manners, participation, serious, visibility
 from bot.bursts import Bursts, Trigger
 from bot.participation import Balance, Reason
+from bot.response_cache import ResponseCache
 from bot.sending import NOBODY as NOBODY
 from bot.sending import Sender, nonce
 from bot.shadow import Shadow
@@ -49,12 +50,14 @@ class Handler:
         policy: Policy | None = None,
         bursts: Bursts | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        cache_seconds: float = 0.0,
     ) -> None:
         self._connection, self._engine, self._writer = connection, engine, writer
         self._own_id, self._policy, self._sleep = own_id, policy, sleep
         self.bursts, self._sender = bursts or Bursts(), Sender()
         self._shadow = Shadow(connection, own_id)
         self._dice, self._balance = random.Random(), Balance()
+        self._cache = ResponseCache(cache_seconds)
         self._spoke_at: dict[int, float] = {}
         self._reading: set[asyncio.Task[None]] = set()
         self.in_flight = self.busy = 0
@@ -208,6 +211,8 @@ class Handler:
                 await self._go_on(incoming, rest)
 
     async def _written(self, incoming: discord.Message, message: Message) -> Draft | None:
+        if said_before := self._cache.find(message, time.monotonic()):
+            return said_before
         channels = visibility.around(incoming, self._connection)
         try:
             draft = await self._writer.write(message, _emoji(incoming), channels)
@@ -219,6 +224,8 @@ class Handler:
         else:
             if draft is None:
                 log.warning("no reply to %d: the model said nothing to send", message.id)
+            else:
+                self._cache.keep(message, draft, time.monotonic())
             return draft
         return None
 

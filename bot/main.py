@@ -102,7 +102,8 @@ async def run(
     recall = Recall(engine, settings.database_path, settings.embeddings_dir)
     own_id, policy = settings.application_id, speaking_policy.load(settings.participation_path)
     writer = Writer(connection, engine, recall, own_id)
-    answerer = Handler(connection, engine, writer, own_id, policy)
+    cache_seconds = settings.response_cache_seconds
+    answerer = Handler(connection, engine, writer, own_id, policy, cache_seconds=cache_seconds)
     leaving = Leaving(answerer)
     parts = Parts(settings, connection, engine, recall, writer, answerer, leaving, is_supervised)
     leaving.talking = talking = asyncio.create_task(_talk(parts))

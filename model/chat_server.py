@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
 
-from bot import config
+from bot import addresses, config
 from bot.config import UserError
 from model.inference import EngineError
 
@@ -134,7 +134,7 @@ class _Nearby(aiohttp.ThreadedResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         found = await super().resolve(host, port, family)
-        if any(config.is_public(one["host"]) for one in found):
+        if any(addresses.is_public(one["host"]) for one in found):
             raise config.in_the_open(host)
         return found
 

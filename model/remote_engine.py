@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from bot import config
+from bot import addresses
 from model import chat_server, prompts
 from model.chat_server import ChatServer, Refused
 from model.inference import STALL_SECONDS, Engine, EngineError, Sampling
@@ -63,7 +63,7 @@ class RemoteEngine:
         Raises `UserError` for a wrong key or address, and a model that the server does not have.
         """
         host = urlsplit(self._url).hostname
-        if not config.is_here(self._url):
+        if not addresses.is_here(self._url):
             log.warning("what members write is sent to %s for replies (ENGINE_URL)", host)
         for wait in itertools.chain(RETRY_SECONDS, itertools.repeat(RETRY_SECONDS[-1])):
             try:

@@ -42,6 +42,7 @@ RUNGS = {
     "data": CONTROL,
     "model": MODEL,
     "storage": STORAGE,
+    "bot.addresses": FLOOR,
     "bot.config": FLOOR,
     "bot.logs": FLOOR,
     "bot.tether": FLOOR,

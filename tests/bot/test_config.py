@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import config
+from bot import addresses, config
 from bot.config import UserError
 
 ID = 123456789012345678
@@ -101,7 +101,7 @@ def test_a_wrong_value_is_named_in_a_sentence(
 def test_a_server_is_named_with_or_without_v1(tmp_path: Path, url: str, is_here: bool) -> None:
     found = config.load(write(tmp_path, ENGINE_URL=url))
     assert found.engine_url == url.rstrip("/").removesuffix("/v1") + "/v1"
-    assert config.is_here(found.engine_url) is is_here
+    assert addresses.is_here(found.engine_url) is is_here
 
 
 def test_secrets_are_not_in_what_is_printed_of_the_settings(tmp_path: Path) -> None:
