@@ -1,6 +1,7 @@
 """Held-out days of real communities, played through the whole bot as fast as it goes.
 
-    python -m benchmarks replay [--community NAME ...] [--days N] [--rate SHARE] [--model PATH]
+    python -m benchmarks replay [--community NAME ...] [--days N] [--rate SHARE] [--learned]
+                                [--model PATH | --shape NAME]
 
 The sandbox holds what was said before. The real bot, with the real model, connects to it and is
 told what members said on the busiest of the newest days, at the times they said it; one message in
@@ -42,6 +43,7 @@ from bot import commands, config, recall
 from bot import main as bot_main
 from bot.participation import Reason
 from bot.recall import Recall
+from data import speaking_fit
 from model.inference import Engine, Sampling
 from model.prompts import Prompt
 from sandbox import community
@@ -73,9 +75,10 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser.add_argument("--community", nargs="+", default=community.names())
     parser.add_argument("--days", type=int, default=7)
     parser.add_argument("--rate", type=float, default=0.2)
+    parser.add_argument("--learned", action="store_true", help="speak when members would")
     options = parser.parse_args(arguments)
     played = {
-        name: play(name, options.days, options.rate, _shape.chosen(options))
+        name: play(name, options.days, options.rate, _shape.chosen(options), options.learned)
         for name in options.community
     }
     figures: dict[str, Any] = {key: sum(one[key] for one in played.values()) for key in ZEROES}
@@ -120,7 +123,9 @@ class _Clocked(Engine):
             return await super().embed(texts)
 
 
-def play(name: str, days: int, rate: float, model: Path) -> dict[str, Any]:
+def play(
+    name: str, days: int, rate: float, model: Path, is_learned: bool = False
+) -> dict[str, Any]:
     """The figures of one community."""
     told = community.load(name)
     start, lines = busiest(told, days)
@@ -128,7 +133,7 @@ def play(name: str, days: int, rate: float, model: Path) -> dict[str, Any]:
     world = populate(dataclasses.replace(told, lines=before))
     clock = Clock(start)
     _let_run(clock)
-    played, said, pings = _clock.run(clock, _play(clock, world, lines, rate, model))
+    played, said, pings = _clock.run(clock, _play(clock, world, lines, rate, model, is_learned))
     members = [post for post in played if not world.people[post.author_id].is_bot]
     return {**figures(world, members, said, rate), "pings": pings, "messages": len(members)}
 
@@ -156,7 +161,7 @@ def busiest(told: Community, days: int) -> tuple[float, list[Line]]:
 
 
 async def _play(
-    clock: Clock, world: World, lines: Sequence[Line], rate: float, model: Path
+    clock: Clock, world: World, lines: Sequence[Line], rate: float, model: Path, is_learned: bool
 ) -> tuple[list[Post], list[Said], int]:
     """Run the bot among the members; what they said, what it said, and how often it pinged."""
     with tempfile.TemporaryDirectory() as name:
@@ -164,6 +169,8 @@ async def _play(
             settings = config.load(_bot.write_env(Path(name), sandbox))
             with contextlib.closing(database.connect(settings.database_path)) as connection:
                 _prepare(connection, world, rate)
+                if is_learned:
+                    print(speaking_fit.renew(settings))
                 engine = _Clocked(model, clock)
                 with clock.running():
                     bot = asyncio.create_task(bot_main.run(settings, connection, engine, False))
