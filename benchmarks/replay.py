@@ -73,8 +73,8 @@ def main(arguments: Sequence[str]) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="benchmarks replay")
     _shape.add_options(parser)
     parser.add_argument("--community", nargs="+", default=community.names())
-    parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--rate", type=float, default=0.2)
+    parser.add_argument("--days", type=int, default=21)
+    parser.add_argument("--rate", type=float, default=0.05)
     parser.add_argument("--learned", action="store_true", help="speak when members would")
     options = parser.parse_args(arguments)
     played = {

@@ -188,7 +188,7 @@ class Handler:
         if await self._is_answered_by_an_emoji(incoming, trigger):
             return
         async with self._typing(incoming):
-            draft = await self._written(incoming, message)
+            draft = await self._written(incoming, trigger)
             if draft is None:
                 return
             first, *rest = draft.burst
@@ -210,12 +210,13 @@ class Handler:
                 self._record_reply(sent, message, time.monotonic() - started, why)
                 await self._go_on(incoming, rest)
 
-    async def _written(self, incoming: discord.Message, message: Message) -> Draft | None:
+    async def _written(self, incoming: discord.Message, trigger: Trigger) -> Draft | None:
+        message, is_asked = trigger.message, trigger.is_addressed
         if said_before := self._cache.find(message, time.monotonic()):
             return said_before
         channels = visibility.around(incoming, self._connection)
         try:
-            draft = await self._writer.write(message, _emoji(incoming), channels)
+            draft = await self._writer.write(message, _emoji(incoming), channels, is_asked)
         except EngineBusy:
             self.busy += 1
             log.warning("no reply to %d: busy, for the %d. time", message.id, self.busy)

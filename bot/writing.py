@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SEEN = 40  # of a channel's last messages, among which the conversation is found
 SAMPLE = 5_000  # messages that show which words are common here
-ATTEMPTS = 2  # what must not be sent is tried once more
+ATTEMPTS, ATTEMPTS_IF_ASKED = 2, 4  # what must not be sent is tried again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Writer:
         message: Message,
         emoji: Mapping[str, str],
         channels: Collection[int] | None = None,
+        is_asked: bool = False,
     ) -> Draft | None:
         """A reply to a message; None where nothing came that may be sent.
 
@@ -90,7 +91,7 @@ class Writer:
         )
         room = Room(names, [m.content for m in shown], emoji, self._former_emoji)
         sampling = self._sampling()
-        for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS_IF_ASKED if is_asked else ATTEMPTS):
             reply = await self._ask(prompt, sampling, message.channel_id)
             if burst := self._passed(reply, message, said, room):
                 return Draft(burst, len(said), len(recalled), sampling)

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from tests.sandbox.conftest import own_address as own_address  # a fixture: it r
 
 UNKNOWN = "There is no model by that name. !model list says which there are."
 
+EMPTY_GGUF = b"GGUF" + struct.pack("<IQQ", 3, 0, 0)
+
 
 class Models:
     """Two trained models, one of which lost its file, and two base models beside the embedder."""
@@ -32,9 +35,9 @@ class Models:
         base = folder / "models" / "base"
         base.mkdir(parents=True)
         for name in ("Tiny-1B.Q4_0", catalog.EMBEDDER, "../../own.Q4_K_M"):
-            (base / f"{name}.gguf").write_bytes(b"GGUF")
+            (base / f"{name}.gguf").write_bytes(EMPTY_GGUF)
         (base / "broken.gguf").write_bytes(b"nothing")
-        (folder / "secret.gguf").write_bytes(b"GGUF")
+        (folder / "secret.gguf").write_bytes(EMPTY_GGUF)
 
     def cog(self, bot: Bot, config: Config, connection: sqlite3.Connection) -> ModelCommands:
         self.config = config

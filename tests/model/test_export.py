@@ -119,7 +119,7 @@ async def reply(path: Path) -> str:
     engine = Engine(path, context_length=128, threads=1)
     sampling = Sampling(temperature=0, max_tokens=8, seed=1)
     try:
-        prompt = prompts.build([Turn("bob", "hi")])
+        prompt = prompts.build([Turn("bob", "what a day")])
         return "".join([piece async for piece in engine.reply(prompt, sampling, 1)])
     finally:
         await engine.close()

@@ -111,6 +111,8 @@ async def test_a_model_that_is_gone_when_the_worker_dies_is_no_crash(
         path.unlink()
         worker.kill()
         await asyncio.to_thread(worker.wait, 20)
+        while "it restarts" not in caplog.text:
+            await asyncio.sleep(0.05)
         with pytest.raises(EngineError, match="There is no model at"):
             await say(engine)
         while "no worker: There is no model at" not in caplog.text:
