@@ -6,9 +6,8 @@ import logging
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-import aiohttp
 import discord
 
 from bot import honesty, hush, manners, participation, serious, visibility
@@ -16,7 +15,7 @@ from bot.bursts import Bursts, Trigger
 from bot.participation import Balance, Reason
 from bot.response_cache import ResponseCache
 from bot.sending import NOBODY as NOBODY
-from bot.sending import Sender, nonce
+from bot.sending import Sender, nonce, typing
 from bot.shadow import Shadow
 from bot.typing_time import typing_seconds
 from bot.writing import Draft, Writer
@@ -299,7 +298,7 @@ class Handler:
 
     def _typing(self, incoming: discord.Message) -> contextlib.AbstractAsyncContextManager[None]:
         is_shown = not self._shadow.covers(incoming.id)
-        return _typing(incoming.channel) if is_shown else contextlib.nullcontext()
+        return typing(incoming.channel) if is_shown else contextlib.nullcontext()
 
     def _probability(self, message: Message, reason: Reason | None) -> float:
         if reason and reason.is_addressed:
@@ -321,22 +320,6 @@ class Handler:
     def _is_reply_to_us(self, message: Message) -> bool:
         answered = messages.by_ids(self._connection, [message.reply_to or 0])
         return any(m.author_id == self._own_id for m in answered)
-
-
-@contextlib.asynccontextmanager
-async def _typing(channel: discord.abc.Messageable) -> AsyncIterator[None]:
-    """Show that the bot types, without waiting for Discord."""
-    showing = asyncio.create_task(_show_typing(channel))
-    try:
-        yield
-    finally:
-        showing.cancel()
-
-
-async def _show_typing(channel: discord.abc.Messageable) -> None:
-    with contextlib.suppress(discord.HTTPException, aiohttp.ClientError, OSError):
-        async with channel.typing():
-            await asyncio.Event().wait()
 
 
 def _own_name(incoming: discord.Message) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -87,6 +88,22 @@ def nonce(trigger_id: int, position: int) -> str:
     At most 25 characters; discord.py asks Discord to enforce it, which it does for some minutes.
     """
     return f"{trigger_id}-{position}"
+
+
+@contextlib.asynccontextmanager
+async def typing(channel: discord.abc.Messageable) -> AsyncIterator[None]:
+    """Show that the bot types, without waiting for Discord."""
+    showing = asyncio.create_task(_show_typing(channel))
+    try:
+        yield
+    finally:
+        showing.cancel()
+
+
+async def _show_typing(channel: discord.abc.Messageable) -> None:
+    with contextlib.suppress(discord.HTTPException, aiohttp.ClientError, OSError):
+        async with channel.typing():
+            await asyncio.Event().wait()
 
 
 async def _send(
