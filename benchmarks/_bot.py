@@ -33,7 +33,7 @@ from sandbox.world import Place, Post, World
 from storage import database, messages
 
 COMMUNITY = "gitter-casual"
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 60.0
 LAG_SECONDS = 0.005
 _MEMBER, MEMBERS = 2**60, 100
 
@@ -78,15 +78,15 @@ class Talk:
     async def mention(self, place: Place, text: str, member: int = 0) -> Post:
         return await self.say(place, f"<@{self.sandbox.world.bot_id}> {text}", member)
 
-    async def answered(self, asked: Sequence[Post], seconds: float = PATIENCE_SECONDS) -> int:
-        """How many of the messages have an answer, once all have or the time is up."""
-        wanted, deadline = {post.id for post in asked}, time.monotonic() + seconds
-        while time.monotonic() < deadline:
+    async def answered(self, asked: Sequence[Post]) -> int:
+        """How many of the messages have an answer, once all have or no more come."""
+        wanted, count, came_at = {post.id for post in asked}, 0, time.monotonic()
+        while count < len(wanted) and time.monotonic() - came_at < PATIENCE_SECONDS:
             found = wanted & {post.reply_to for place in self.places for post in place.posts}
-            if len(found) == len(wanted):
-                break
+            if len(found) > count:
+                count, came_at = len(found), time.monotonic()
             await asyncio.sleep(0.02)
-        return len(found)
+        return count
 
     def errors(self) -> list[str]:
         """The warnings and errors in the bot's log."""
