@@ -14,7 +14,6 @@ from bot import honesty, hush, manners, participation, serious, visibility
 from bot.bursts import Bursts, Trigger
 from bot.participation import Balance, Reason
 from bot.response_cache import ResponseCache
-from bot.sending import NOBODY as NOBODY
 from bot.sending import Sender, nonce, typing
 from bot.shadow import Shadow
 from bot.typing_time import typing_seconds

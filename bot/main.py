@@ -30,8 +30,9 @@ from bot.commands import add_commands, sync, watch_consent
 from bot.config import Config, UserError
 from bot.errands import Errands
 from bot.gateway import RETRY_SECONDS
-from bot.handlers import NOBODY, Handler
+from bot.handlers import Handler
 from bot.recall import Recall
+from bot.sending import NOBODY
 from bot.stopping import on_stop_request
 from bot.writing import Writer
 from data import discord_api, speaking_policy
