@@ -25,6 +25,7 @@ import psutil
 
 from bot import config, handlers, logs, main, sending
 from bot.config import ROOT
+from bot.engines import choose_model
 from model.inference import Engine, Sampling
 from model.prompts import Prompt
 from sandbox import community
@@ -265,8 +266,9 @@ async def _run(env: Path) -> None:
     settings = config.load(env)
     with contextlib.closing(database.connect(settings.database_path)) as connection:
         watching = asyncio.create_task(clocks.watch())
-        engine = _Timed(main.choose_model(settings, connection), embedder_dir=settings.models_dir)
-        await main.run(settings, connection, engine, is_supervised=True)
+        model = choose_model(settings, connection)
+        engine = _Timed(model, embedder_dir=settings.models_dir)
+        await main.run([(settings, connection)], [engine], is_supervised=True)
         watching.cancel()
     print(json.dumps(clocks.figures()), flush=True)
 

@@ -1,7 +1,6 @@
 """What all admin commands share: whom they hear, and what they say when something was wrong."""
 
 import logging
-from collections.abc import Collection
 from typing import Any
 
 import discord
@@ -9,6 +8,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.config import UserError
+from bot.servers import Server, Servers
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +29,22 @@ class WrongValue(commands.BadArgument):
 
 
 class AdminCog(commands.Cog):
-    """Commands for the people in ADMIN_USERS, by their exact id. For everybody else: nothing."""
+    """Commands for the people in a server's ADMIN_USERS, by their exact id, about that server.
 
-    def __init__(self, admin_ids: Collection[int]) -> None:
-        self._admin_ids = admin_ids
+    For everybody else: nothing.
+    """
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
 
     async def cog_check(self, context: Context) -> bool:
-        return context.author.id in self._admin_ids and context.guild is not None
+        server = self._servers.get(context.guild.id) if context.guild else None
+        return server is not None and context.author.id in server.config.admin_ids
+
+    def _here(self, context: Context) -> Server:
+        """The server where a command was given, which `cog_check` has seen."""
+        assert context.guild
+        return self._servers[context.guild.id]
 
     async def cog_command_error(self, context: Context, error: Exception) -> None:
         """Tell an admin what was wrong with a command; tell others nothing."""

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 
@@ -13,17 +12,15 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin_cog import AdminCog, Context, answer
-from bot.config import Config
 from bot.errands import Errands
 from bot.member_commands import PRIVACY, MemberCommands
 from bot.model_commands import ModelCommands
 from bot.privacy_commands import PrivacyCommands
-from bot.recall import Recall
 from bot.reply_commands import ReplyCommands
+from bot.servers import Server, Servers
 from bot.setting_commands import SettingCommands
 from bot.step_commands import StepCommands
 from data import privacy
-from model.inference import AnyEngine
 from storage import database, messages, quiet, requests, shadow
 from storage.stats import Stats, stats
 
@@ -34,48 +31,51 @@ WATCH_SECONDS = 10.0
 
 async def add_commands(
     bot: commands.Bot,
-    config: Config,
-    connection: sqlite3.Connection,
-    engine: AnyEngine,
-    recall: Recall,
+    servers: Servers,
     restart: Callable[[], None],
     errands: Errands | None,
 ) -> None:
     """Give the bot all of its commands; `errands` None: nobody supervises it."""
     for cog in (
-        Admin(config, connection, engine.name, errands is not None),
-        SettingCommands(config.admin_ids, connection),
-        StepCommands(config, connection, restart, errands),
-        ModelCommands(config, connection, engine.name, restart, errands),
-        ReplyCommands(config, connection, recall),
-        PrivacyCommands(config),
-        MemberCommands(bot, config, connection),
+        Admin(servers, errands is not None),
+        SettingCommands(servers),
+        StepCommands(servers, restart, errands),
+        ModelCommands(servers, restart, errands),
+        ReplyCommands(servers),
+        PrivacyCommands(servers),
+        MemberCommands(bot, servers),
     ):
         await bot.add_cog(cog)
 
 
-async def sync(bot: commands.Bot, connection: sqlite3.Connection, server_id: int) -> None:
+async def sync(bot: commands.Bot, servers: Servers) -> None:
     """Tell Discord about the slash commands, only when they changed since the last time."""
-    guild = discord.Object(server_id)
+    for server in servers.values():
+        if bot.get_guild(server.id):
+            await _sync(bot, server)
+
+
+async def _sync(bot: commands.Bot, server: Server) -> None:
+    guild = discord.Object(server.id)
     bot.tree.copy_global_to(guild=guild)
-    if privacy.consent_mode(connection) == privacy.ADMIN:
+    if privacy.consent_mode(server.connection) == privacy.ADMIN:
         bot.tree.remove_command(PRIVACY, guild=guild)  # members have nothing to decide there
     payload = [command.to_dict(bot.tree) for command in bot.tree.get_commands(guild=guild)]
-    described = json.dumps([server_id, payload], sort_keys=True, default=str)
+    described = json.dumps([server.id, payload], sort_keys=True, default=str)
     digest = hashlib.sha256(described.encode()).hexdigest()
-    if database.recall(connection, "synced_commands") != digest:
+    if database.recall(server.connection, "synced_commands") != digest:
         await bot.tree.sync(guild=guild)
-        database.remember(connection, "synced_commands", digest)
+        database.remember(server.connection, "synced_commands", digest)
         log.info("slash commands synced")
 
 
-async def watch_consent(bot: commands.Bot, connection: sqlite3.Connection, server_id: int) -> None:
-    """Tell Discord again whenever the consent mode brings or takes away a command."""
+async def watch_consent(bot: commands.Bot, servers: Servers) -> None:
+    """Tell Discord again whenever a consent mode brings or takes away a command."""
     await bot.wait_until_ready()
     while True:
         await asyncio.sleep(WATCH_SECONDS)
         try:
-            await sync(bot, connection, server_id)
+            await sync(bot, servers)
         except (discord.HTTPException, OSError) as error:
             log.warning("slash commands not synced: %s", type(error).__name__)
 
@@ -83,11 +83,8 @@ async def watch_consent(bot: commands.Bot, connection: sqlite3.Connection, serve
 class Admin(AdminCog):
     """How the bot is doing and what it can be told."""
 
-    def __init__(
-        self, config: Config, connection: sqlite3.Connection, model: str, is_supervised: bool
-    ) -> None:
-        super().__init__(config.admin_ids)
-        self._config, self._connection, self._model = config, connection, model
+    def __init__(self, servers: Servers, is_supervised: bool) -> None:
+        super().__init__(servers)
         self._is_supervised = is_supervised
         self._started = time.time()
 
@@ -96,11 +93,11 @@ class Admin(AdminCog):
     @app_commands.default_permissions(manage_guild=True)
     async def status(self, context: Context) -> None:
         """Say what is running, what it did lately, and how it is set."""
-        now = time.time()
+        now, here = time.time(), self._here(context)
         lines = [
-            *self._state(context.bot, now),
-            *_figures(stats(self._connection, now)),
-            *self._configuration(),
+            *self._state(here, now),
+            *_figures(stats(here.connection, now)),
+            *_configuration(here),
         ]
         await answer(context, "\n".join(lines))
 
@@ -117,34 +114,35 @@ class Admin(AdminCog):
         lines.append("All of them work as slash commands too; those answer you alone.")
         await answer(context, "\n".join(lines))
 
-    def _state(self, bot: commands.Bot, now: float) -> list[str]:
-        beat = database.heartbeat(self._connection, "bot")
+    def _state(self, here: Server, now: float) -> list[str]:
+        beat = database.heartbeat(here.connection, "bot")
         memory = f", {beat.memory_mb:,.0f} MB of memory" if beat else ""
         launcher = "under the launcher" if self._is_supervised else "without a launcher"
         lines = [
-            f"Up {(now - self._started) / 3600:.1f} h with {self._model}, {launcher}{memory}",
-            *(_silence(*place) for place in quiet.places(self._connection, now)),
+            f"Up {(now - self._started) / 3600:.1f} h with {here.engine.name}, {launcher}{memory}",
+            *(_silence(*place) for place in quiet.places(here.connection, now)),
         ]
-        if shadow.is_on(self._connection):
+        if shadow.is_on(here.connection):
             lines.append("Listening only (shadow): nothing is sent. !shadow off has it speak")
-        if asked := requests.open_request(self._connection):
-            heard = requests.answer(self._connection, asked.id)
+        if asked := requests.open_request(here.connection):
+            heard = requests.answer(here.connection, asked.id)
             lines.append(f"Running: {asked.step}. {heard.text if heard else ''}".strip())
         return lines
 
-    def _configuration(self) -> list[str]:
-        settings = database.settings(self._connection)
-        channels = self._config.channel_ids
-        return [
-            f"Answers {100 * settings.response_rate:.4g}% of messages, and always when mentioned",
-            f"Temperature {settings.temperature:g}, at most {settings.max_tokens} tokens, "
-            f"top-p {settings.top_p:g}, min-p {settings.min_p:g}, repeat penalty "
-            f"{settings.repeat_penalty:g}",
-            f"Channels: {' '.join(f'<#{channel}>' for channel in sorted(channels)) or 'all'}; "
-            f"consent: {privacy.consent_mode(self._connection)}; "
-            f"excluded: {len(database.excluded_users(self._connection)):,}",
-            f"Messages known: {messages.count(self._connection):,}",
-        ]
+
+def _configuration(here: Server) -> list[str]:
+    settings = database.settings(here.connection)
+    channels = here.config.channel_ids
+    return [
+        f"Answers {100 * settings.response_rate:.4g}% of messages, and always when mentioned",
+        f"Temperature {settings.temperature:g}, at most {settings.max_tokens} tokens, "
+        f"top-p {settings.top_p:g}, min-p {settings.min_p:g}, repeat penalty "
+        f"{settings.repeat_penalty:g}",
+        f"Channels: {' '.join(f'<#{channel}>' for channel in sorted(channels)) or 'all'}; "
+        f"consent: {privacy.consent_mode(here.connection)}; "
+        f"excluded: {len(database.excluded_users(here.connection)):,}",
+        f"Messages known: {messages.count(here.connection):,}",
+    ]
 
 
 def _figures(figures: Stats) -> list[str]:

@@ -214,7 +214,8 @@ def _server(text: str, path: Path) -> int:
     if len(ids) != 1:
         raise UserError(
             f"SERVER_ID in {path} must be the one id of your server. In Discord switch on "
-            "Settings > Advanced > Developer Mode, right-click the server, Copy Server ID."
+            "Settings > Advanced > Developer Mode, right-click the server, Copy Server ID. "
+            "A further server is added by scripts/add_server.py."
         )
     return next(iter(ids))
 

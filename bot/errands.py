@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 
@@ -10,6 +9,7 @@ from discord.ext import commands
 
 from bot.admin_cog import Context, answer
 from bot.config import UserError
+from bot.servers import Server, Servers
 from bot.telling import Telling
 from storage import requests
 from storage.requests import DEPLOY, DONE, RUNNING, Request
@@ -27,31 +27,30 @@ class Errands:
     `restart` has the bot start anew, which takes a model that was deployed.
     """
 
-    def __init__(
-        self, bot: commands.Bot, connection: sqlite3.Connection, restart: Callable[[], None]
-    ) -> None:
-        self._bot, self._connection, self._restart = bot, connection, restart
+    def __init__(self, bot: commands.Bot, servers: Servers, restart: Callable[[], None]) -> None:
+        self._bot, self._servers, self._restart = bot, servers, restart
         self._following: set[asyncio.Task[None]] = set()
 
-    async def ask(self, context: Context, step: str, argument: str = "") -> None:
-        """Have a step run, and answer with how it goes."""
-        if open_one := requests.open_request(self._connection):
-            heard = requests.answer(self._connection, open_one.id)
+    async def ask(self, context: Context, here: Server, step: str, argument: str = "") -> None:
+        """Have a step run for a server, and answer with how it goes."""
+        if open_one := requests.open_request(here.connection):
+            heard = requests.answer(here.connection, open_one.id)
             said = heard.text if heard else "It begins in a moment."
             raise UserError(f"Something runs already, one thing at a time. {said}")
         told = await answer(context, "Asking the launcher ...")
-        request = requests.ask(self._connection, step, context.channel.id, told.id, argument)
+        request = requests.ask(here.connection, step, context.channel.id, told.id, argument)
         if request is None:
             raise UserError("Something else was asked for at the same moment. Ask again later.")
         log.info("%s asked for by %d", step, context.author.id)
-        self._keep(self._follow(request, Telling(told, context.channel)))
+        self._keep(self._follow(here, request, Telling(told, context.channel)))
 
     def go_on(self) -> None:
         """Tell of what was asked for before the bot started."""
-        for request in requests.untold(self._connection):
-            channel = self._bot.get_partial_messageable(request.channel_id)
-            told = channel.get_partial_message(request.answer_id)
-            self._keep(self._follow(request, Telling(told, channel)))
+        for here in self._servers.values():
+            for request in requests.untold(here.connection):
+                channel = self._bot.get_partial_messageable(request.channel_id)
+                told = channel.get_partial_message(request.answer_id)
+                self._keep(self._follow(here, request, Telling(told, channel)))
 
     def stop(self) -> None:
         """Tell of nothing any more; what runs goes on."""
@@ -63,14 +62,14 @@ class Errands:
         self._following.add(task)
         task.add_done_callback(self._following.discard)
 
-    async def _follow(self, request: Request, telling: Telling) -> None:
+    async def _follow(self, here: Server, request: Request, telling: Telling) -> None:
         await self._bot.wait_until_ready()
         asked_at = said_at = time.monotonic()
         while True:
-            heard = requests.answer(self._connection, request.id)
+            heard = requests.answer(here.connection, request.id)
             now = time.monotonic()
             if heard is None and now - asked_at > PATIENCE_SECONDS:
-                requests.withdraw(self._connection, request.id)
+                requests.withdraw(here.connection, request.id)
                 await telling.say("The launcher does not answer. Look at its window or its log.")
                 return
             if heard and heard.state != RUNNING:
@@ -81,7 +80,7 @@ class Errands:
             await asyncio.sleep(LOOK_SECONDS)
         while not await telling.say(heard.text):
             await asyncio.sleep(TELL_SECONDS)
-        requests.mark_told(self._connection, request.id)
+        requests.mark_told(here.connection, request.id)
         log.info("%s: %s", request.step, heard.state)
         if request.step == DEPLOY and heard.state == DONE:
             self._restart()

@@ -1,4 +1,4 @@
-"""The bot: one process, one Discord connection, one model.
+"""The bot: one process, one login to Discord, one model in memory, and the servers it serves.
 
     python -m bot.main [--env PATH] [--supervised]
 
@@ -9,7 +9,6 @@ Exit codes: 0 asked to stop, 75 restart me, 78 a person must fix something, anyt
 import argparse
 import asyncio
 import contextlib
-import dataclasses
 import faulthandler
 import itertools
 import logging
@@ -17,6 +16,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,16 @@ import discord
 import psutil
 from discord.ext import commands
 
-from bot import config, gateway, logs
+from bot import config, engines, gateway, logs, more_servers
 from bot.commands import add_commands, sync, watch_consent
 from bot.config import Config, UserError
 from bot.errands import Errands
 from bot.gateway import RETRY_SECONDS
-from bot.handlers import Handler
-from bot.recall import Recall
 from bot.sending import NOBODY
+from bot.servers import Server, Servers, open_server
 from bot.stopping import on_stop_request
-from bot.writing import Writer
-from data import discord_api, speaking_policy
-from model import catalog
-from model.inference import AnyEngine, Engine
-from model.remote_engine import RemoteEngine
+from data import discord_api
+from model.inference import AnyEngine
 from storage import database, messages
 
 log = logging.getLogger("bot.main")
@@ -53,83 +49,65 @@ def main() -> int:
     arguments = _arguments()
     faulthandler.enable()  # native code that crashes shows where
     try:
-        settings = config.load(arguments.env)
-        logs.setup(settings.log_level)
-        with contextlib.closing(database.connect(settings.database_path)) as connection:
-            engine = choose_engine(settings, connection)
-            return asyncio.run(run(settings, connection, engine, arguments.supervised))
+        settings = more_servers.load(arguments.env)
+        logs.setup(settings[0].log_level)
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(_database(config)) for config in settings]
+            places = list(zip(settings, opened, strict=True))
+            voices = engines.choose(places)
+            return asyncio.run(run(places, voices, arguments.supervised))
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
         return 0
 
 
-def choose_engine(settings: Config, connection: sqlite3.Connection) -> AnyEngine:
-    """The server in ENGINE_URL, else a worker with the model to run."""
-    if settings.engine_url:
-        return RemoteEngine(
-            settings.engine_url,
-            model=settings.engine_model,
-            key=settings.engine_key,
-            embedder_dir=settings.models_dir,
-            embedder=settings.embedder,
-            context_length=settings.context_length,
-            threads=settings.threads,
-        )
-    return Engine(
-        choose_model(settings, connection),
-        embedder_dir=settings.models_dir,
-        embedder=settings.embedder,
-        context_length=settings.context_length,
-        threads=settings.threads,
-        gpu_layers=settings.gpu_layers,
-    )
-
-
-def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
-    """The model to run: MODEL_PATH, else the chosen one, else BASE_MODEL, else the small one."""
-    path = settings.model_path or database.chosen_path(connection) or settings.base_model
-    path = path or catalog.small_model(settings.models_dir)
-    catalog.check_gguf(path)
-    return path
+def _database(settings: Config) -> contextlib.closing[sqlite3.Connection]:
+    return contextlib.closing(database.connect(settings.database_path))
 
 
 async def run(
-    settings: Config, connection: sqlite3.Connection, engine: AnyEngine, is_supervised: bool
+    places: Sequence[tuple[Config, sqlite3.Connection]],
+    voices: Sequence[AnyEngine],
+    is_supervised: bool,
 ) -> int:
-    """Load the model, connect, and stay until asked to stop; the exit code."""
-    discord_api.use(settings.api_base)
+    """Load the models, connect, and stay until asked to stop; the exit code.
+
+    A place is a server, and has its engine among the `voices`, in the same order.
+    """
+    discord_api.use(places[0][0].api_base)
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # we do not speak
-    recall = Recall(engine, settings.database_path, settings.embeddings_dir)
-    own_id, policy = settings.application_id, speaking_policy.load(settings.participation_path)
-    writer = Writer(connection, engine, recall, own_id)
-    cache_seconds = settings.response_cache_seconds
-    answerer = Handler(connection, engine, writer, own_id, policy, cache_seconds=cache_seconds)
-    leaving = Leaving(answerer)
-    parts = Parts(settings, connection, engine, recall, writer, answerer, leaving, is_supervised)
-    leaving.talking = talking = asyncio.create_task(_talk(parts))
-    beating = asyncio.create_task(_beat_forever(connection, engine))
+    opened = [open_server(*place, voice) for place, voice in zip(places, voices, strict=True)]
+    servers = {server.id: server for server in opened}
+    leaving = Leaving(servers)
+    leaving.talking = talking = asyncio.create_task(_talk(servers, leaving, is_supervised))
+    beating = asyncio.create_task(_beat_forever(servers))
     on_stop_request(leaving.ask, watch_stdin=is_supervised)
     try:
         with contextlib.suppress(asyncio.CancelledError):
             await talking
     finally:
         beating.cancel()
-        await engine.close()
-        recall.close()
+        for server in opened:
+            await server.engine.close()
+            server.recall.close()
     return leaving.exit_code
 
 
-async def _talk(parts: "Parts") -> None:
-    await asyncio.gather(parts.engine.start(), parts.writer.open(parts.settings.database_path))
-    indexing = asyncio.create_task(parts.recall.index_forever())
+async def _talk(servers: Servers, leaving: "Leaving", is_supervised: bool) -> None:
+    home, *_ = opened = list(servers.values())
+    for server in opened:
+        await asyncio.gather(server.engine.start(), server.writer.open(server.config.database_path))
+    indexing = [asyncio.create_task(server.recall.index_forever()) for server in opened]
     try:
-        shards = await gateway.shards(parts.settings)
-        database.remember(parts.connection, "shards", str(shards))  # the launcher counts the logins
-        bot = PersonaBot(parts) if shards == 1 else ShardedPersonaBot(parts, shard_count=shards)
-        await _stay_connected(bot, parts.settings)
+        shards = await gateway.shards(home.config)
+        database.remember(home.connection, "shards", str(shards))  # the launcher counts the logins
+        kind = PersonaBot if shards == 1 else ShardedPersonaBot
+        bot = kind(servers, leaving, is_supervised, shard_count=shards)
+        await _stay_connected(bot, home.config)
     finally:
-        indexing.cancel()
+        for task in indexing:
+            task.cancel()
     if bot.failure:
         raise bot.failure
 
@@ -137,10 +115,10 @@ async def _talk(parts: "Parts") -> None:
 class Leaving:
     """A request to stop, followed when the reply in progress is finished."""
 
-    def __init__(self, answerer: Handler) -> None:
+    def __init__(self, servers: Servers) -> None:
         self.is_asked, self.exit_code = False, 0
         self.talking: asyncio.Task[None] | None = None  # what keeps us connected
-        self._answerer = answerer
+        self._answerers = [server.answerer for server in servers.values()]
 
     def ask(self) -> None:
         """Let what is being written be finished, then end the task that keeps us connected."""
@@ -156,30 +134,16 @@ class Leaving:
     async def _follow(self) -> None:
         log.info("stopping")
         deadline = time.monotonic() + FINISH_SECONDS
-        while self._answerer.in_flight and time.monotonic() < deadline:
+        while any(one.in_flight for one in self._answerers) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         if self.talking:
             self.talking.cancel()
 
 
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What the bot is made of."""
-
-    settings: Config
-    connection: sqlite3.Connection
-    engine: AnyEngine
-    recall: Recall
-    writer: Writer
-    answerer: Handler
-    leaving: Leaving
-    is_supervised: bool
-
-
 class PersonaBot(commands.Bot):
-    """discord.py's events, handed to the handler and the admin commands."""
+    """discord.py's events, handed to what serves the server where they happen, and the commands."""
 
-    def __init__(self, parts: Parts, **how: Any) -> None:
+    def __init__(self, servers: Servers, leaving: Leaving, is_supervised: bool, **how: Any) -> None:
         intents = discord.Intents(
             guilds=True,
             guild_messages=True,
@@ -199,70 +163,67 @@ class PersonaBot(commands.Bot):
             **how,
         )
         self.failure: UserError | None = None
-        self._parts, self._answerer = parts, parts.answerer
-        self._settings, self._database = parts.settings, parts.connection
+        self._servers, self._leaving, self._is_supervised = servers, leaving, is_supervised
 
     async def setup_hook(self) -> None:
-        parts, restart = self._parts, self._parts.leaving.ask_to_restart
-        await add_commands(
-            self,
-            parts.settings,
-            parts.connection,
-            parts.engine,
-            parts.recall,
-            restart,
-            Errands(self, parts.connection, restart) if parts.is_supervised else None,
-        )
-        watch = watch_consent(self, parts.connection, parts.settings.server_id)
-        self._watching = asyncio.create_task(watch)
+        restart = self._leaving.ask_to_restart
+        errands = Errands(self, self._servers, restart) if self._is_supervised else None
+        await add_commands(self, self._servers, restart, errands)
+        self._watching = asyncio.create_task(watch_consent(self, self._servers))
 
     async def on_ready(self) -> None:
-        if self.get_guild(self._settings.server_id) is None:
-            self.failure = discord_api.not_a_member(self._settings)
+        strange = [one for one in self._servers.values() if self.get_guild(one.id) is None]
+        if len(strange) == len(self._servers):
+            self.failure = discord_api.not_a_member(strange[0].config)
             await self.close()
             return
-        await sync(self, self._database, self._settings.server_id)
-        log.info("connected as %d to server %d", self.application_id, self._settings.server_id)
+        for server in strange:
+            log.error("%s", discord_api.not_a_member(server.config))
+        await sync(self, self._servers)
+        known = ", ".join(str(server_id) for server_id in self._servers)
+        log.info("connected as %d to server %s", self.application_id, known)
 
     async def on_message(self, message: discord.Message) -> None:
-        if self._parts.leaving.is_asked or message.author.bot or message.webhook_id:
+        if self._leaving.is_asked or message.author.bot or message.webhook_id:
             return
-        if not self._is_ours(message):
+        server = self._server(message.guild.id if message.guild else None)
+        if server is None or not server.serves(message.channel):
             return
         context = await self.get_context(message)
         if context.command is None:
-            await self._answerer.handle(message)
-        elif message.author.id in self._settings.admin_ids:  # for others nothing happens
+            await server.answerer.handle(message)
+        elif message.author.id in server.config.admin_ids:  # for others nothing happens
             await self.invoke(context)
 
     async def on_raw_typing(self, event: discord.RawTypingEvent) -> None:
-        if event.user_id != self.application_id:
-            self._answerer.bursts.typed(event.channel_id, event.user_id)
+        server = self._server(event.guild_id)
+        if server and event.user_id != self.application_id:
+            server.answerer.bursts.typed(event.channel_id, event.user_id)
 
     async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
-        content = event.data.get("content")
-        if event.guild_id == self._settings.server_id and content is not None:
-            messages.edit(self._database, event.message_id, content, time.time())
+        server, content = self._server(event.guild_id), event.data.get("content")
+        if server and content is not None:
+            messages.edit(server.connection, event.message_id, content, time.time())
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        messages.mark_deleted(self._database, [event.message_id])
+        if server := self._server(event.guild_id):
+            messages.mark_deleted(server.connection, [event.message_id])
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        messages.mark_deleted(self._database, event.message_ids)
+        if server := self._server(event.guild_id):
+            messages.mark_deleted(server.connection, event.message_ids)
 
     async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
-        messages.add_reaction(self._database, event.message_id, str(event.emoji), 1)
+        if server := self._server(event.guild_id):
+            messages.add_reaction(server.connection, event.message_id, str(event.emoji), 1)
 
     async def on_raw_reaction_remove(self, event: discord.RawReactionActionEvent) -> None:
-        messages.add_reaction(self._database, event.message_id, str(event.emoji), -1)
+        if server := self._server(event.guild_id):
+            messages.add_reaction(server.connection, event.message_id, str(event.emoji), -1)
 
-    def _is_ours(self, message: discord.Message) -> bool:
-        """Whether the message was written in the server and one of the channels we serve."""
-        if not message.guild or message.guild.id != self._settings.server_id:
-            return False
-        chosen = self._settings.channel_ids
-        parent = getattr(message.channel, "parent_id", None)
-        return not chosen or message.channel.id in chosen or parent in chosen
+    def _server(self, guild_id: int | None) -> Server | None:
+        """The server where something happened, if we serve it."""
+        return self._servers.get(guild_id or 0)
 
 
 class ShardedPersonaBot(PersonaBot, commands.AutoShardedBot):
@@ -300,17 +261,20 @@ async def _log_in(bot: PersonaBot, settings: Config) -> None:
             await asyncio.sleep(wait)
 
 
-async def _beat_forever(connection: sqlite3.Connection, engine: AnyEngine) -> None:
+async def _beat_forever(servers: Servers) -> None:
     """Write a sign of life that stops when the event loop does; then say where it is stuck."""
     started = time.time()
     while True:
         # written by a thread that needs no Python: functions and line numbers, no values
         faulthandler.dump_traceback_later(HUNG_SECONDS)
-        beat = database.Heartbeat(os.getpid(), started, time.time(), _memory_mb(), engine.name)
-        try:
-            database.beat(connection, "bot", beat)
-        except sqlite3.Error as error:
-            log.warning("no sign of life could be written: %s", error)
+        memory_mb = _memory_mb()
+        for server in servers.values():
+            name = server.engine.name
+            beat = database.Heartbeat(os.getpid(), started, time.time(), memory_mb, name)
+            try:
+                database.beat(server.connection, "bot", beat)
+            except sqlite3.Error as error:
+                log.warning("no sign of life could be written: %s", error)
         await asyncio.sleep(BEAT_SECONDS)
 
 

@@ -16,6 +16,7 @@ from discord.ext import commands
 from bot import honesty
 from bot.admin_cog import NOBODY
 from bot.config import Config
+from bot.servers import Server, Servers
 from data import erasure, privacy
 from storage import database, people
 
@@ -41,9 +42,9 @@ _SURE = (
 class MemberCommands(commands.Cog):
     """Slash commands only; they hear everybody."""
 
-    def __init__(self, bot: commands.Bot, config: Config, connection: sqlite3.Connection) -> None:
-        self._bot, self._config, self._connection = bot, config, connection
-        self._decision, self._sure = Decision(config, connection), Sure(config, connection)
+    def __init__(self, bot: commands.Bot, servers: Servers) -> None:
+        self._bot, self._servers = bot, servers
+        self._decision, self._sure = Decision(servers), Sure(servers)
 
     async def cog_load(self) -> None:
         for view in (self._decision, self._sure):
@@ -56,7 +57,8 @@ class MemberCommands(commands.Cog):
     @app_commands.command(description="What this bot is, and whom to ask about it")
     async def about(self, interaction: discord.Interaction) -> None:
         """Say plainly that it is a bot, what it learned from, and how not to be learned from."""
-        model = database.deployed_model(self._connection)
+        here = self._servers[interaction.guild_id or 0]
+        model = database.deployed_model(here.connection)
         learned = (
             f"The model, {model.name}, was trained on messages of this server to write like "
             "people here."
@@ -68,27 +70,19 @@ class MemberCommands(commands.Cog):
             f"{honesty.PLAIN} {learned}",
             "It runs on the computer of whoever runs this bot, together with its database of "
             "messages.",
-            self._way_out(),
+            _way_out(here),
         ]
         await _tell(interaction, "\n".join(lines))
 
     @app_commands.command(name=PRIVACY, description="What the bot knows of you; yes, no, or erase")
     async def privacy_command(self, interaction: discord.Interaction) -> None:
         """Say what is stored of who asks, with buttons to decide about it."""
-        if refusal := _refusal(self._config, self._connection, interaction.user.id):
+        here = self._servers[interaction.guild_id or 0]
+        if refusal := _refusal(here, interaction.user.id):
             await _tell(interaction, refusal)
             return
-        text = _standing(self._connection, interaction.user.id)
+        text = _standing(here.connection, interaction.user.id)
         await _tell(interaction, text, self._decision)
-
-    def _way_out(self) -> str:
-        admins = _admins(self._config)
-        if privacy.consent_mode(self._connection) == privacy.ADMIN:
-            return f"If it should not learn from you, or forget you, ask an admin: {admins}."
-        return (
-            "/privacy shows what is stored of you, and there you decide whether it learns from "
-            f"you. Questions go to an admin: {admins}."
-        )
 
     async def cog_app_command_error(
         self, interaction: discord.Interaction, error: app_commands.AppCommandError
@@ -96,22 +90,35 @@ class MemberCommands(commands.Cog):
         await _fail(interaction, error)
 
 
+def _way_out(here: Server) -> str:
+    admins = _admins(here.config)
+    if privacy.consent_mode(here.connection) == privacy.ADMIN:
+        return f"If it should not learn from you, or forget you, ask an admin: {admins}."
+    return (
+        "/privacy shows what is stored of you, and there you decide whether it learns from "
+        f"you. Questions go to an admin: {admins}."
+    )
+
+
 class Choices(discord.ui.View):
     """Buttons that outlive a restart. Whoever presses one is meant, and nobody else."""
 
-    def __init__(self, config: Config, connection: sqlite3.Connection) -> None:
+    def __init__(self, servers: Servers) -> None:
         super().__init__(timeout=None)
-        self._config, self._connection = config, connection
+        self._servers = servers
 
     async def interaction_check(self, interaction: discord.Interaction) -> bool:
         """A button of earlier days may be pressed when there is nothing to decide any more."""
-        refusal = _refusal(self._config, self._connection, interaction.user.id)
+        refusal = _refusal(self._here(interaction), interaction.user.id)
         if refusal:
             await _tell(interaction, refusal)
         return not refusal
 
     async def on_error(self, interaction: discord.Interaction, error: Exception, _: object) -> None:
         await _fail(interaction, error)
+
+    def _here(self, interaction: discord.Interaction) -> Server:
+        return self._servers[interaction.guild_id or 0]
 
 
 class Decision(Choices):
@@ -130,10 +137,10 @@ class Decision(Choices):
         label="Erase everything of mine", style=ButtonStyle.danger, custom_id="privacy:erase"
     )
     async def erase(self, interaction: discord.Interaction, _: Button) -> None:
-        await _tell(interaction, _SURE, Sure(self._config, self._connection))
+        await _tell(interaction, _SURE, Sure(self._servers))
 
     async def _decide(self, interaction: discord.Interaction, is_given: bool) -> None:
-        people.decide(self._connection, interaction.user.id, is_given)
+        people.decide(self._here(interaction).connection, interaction.user.id, is_given)
         log.info("%d decided: learn from them: %s", interaction.user.id, is_given)
         done = (
             "Kept: it may learn from your messages."
@@ -152,7 +159,8 @@ class Sure(Choices):
     )
     async def erase(self, interaction: discord.Interaction, _: Button) -> None:
         await interaction.response.defer(ephemeral=True, thinking=True)
-        is_complete, models = await asyncio.to_thread(self._erase, interaction.user.id)
+        config = self._here(interaction).config
+        is_complete, models = await asyncio.to_thread(_erase, config, interaction.user.id)
         lines = ["Erased. Nothing that you write is stored from now on."]
         if models:
             lines.append(
@@ -160,22 +168,23 @@ class Sure(Choices):
                 "admins see that it is to be trained anew."
             )
         if not is_complete:
-            lines.append(f"Something is left; please tell an admin: {_admins(self._config)}.")
+            lines.append(f"Something is left; please tell an admin: {_admins(config)}.")
         await _tell(interaction, "\n".join(lines))
 
-    def _erase(self, user_id: int) -> tuple[bool, bool]:
-        """Whether all is gone, and whether a model learned from the person."""
-        with contextlib.closing(database.connect(self._config.database_path)) as connection:
-            done = erasure.erase(self._config, connection, user_id, _REASON, user_id)
-        return done.is_complete, bool(done.models)
+
+def _erase(config: Config, user_id: int) -> tuple[bool, bool]:
+    """Whether all is gone, and whether a model learned from the person."""
+    with contextlib.closing(database.connect(config.database_path)) as connection:
+        done = erasure.erase(config, connection, user_id, _REASON, user_id)
+    return done.is_complete, bool(done.models)
 
 
-def _refusal(config: Config, connection: sqlite3.Connection, user_id: int) -> str:
+def _refusal(here: Server, user_id: int) -> str:
     """Why this person has nothing to decide; "" if they have."""
-    if user_id in database.excluded_users(connection):
-        return _EXCLUDED.format(_admins(config))
-    if privacy.consent_mode(connection) == privacy.ADMIN:
-        return _BY_ADMINS.format(_admins(config))
+    if user_id in database.excluded_users(here.connection):
+        return _EXCLUDED.format(_admins(here.config))
+    if privacy.consent_mode(here.connection) == privacy.ADMIN:
+        return _BY_ADMINS.format(_admins(here.config))
     return ""
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from discord.ext import commands
 from bot.admin_cog import AdminCog, Context, WrongValue, answer
 from bot.config import Config, UserError
 from bot.errands import Errands
+from bot.servers import Server, Servers
 from bot.step_commands import NO_LAUNCHER
 from model import catalog
 from storage import database, requests
@@ -31,15 +31,12 @@ class ModelCommands(AdminCog):
 
     def __init__(
         self,
-        config: Config,
-        connection: sqlite3.Connection,
-        running: str,
+        servers: Servers,
         restart: Callable[[], None],
         errands: Errands | None = None,
     ) -> None:
-        """`running` is the name of the file that speaks; `errands` None: nobody supervises it."""
-        super().__init__(config.admin_ids)
-        self._config, self._connection, self._running = config, connection, running
+        """`errands` None: nobody supervises the bot."""
+        super().__init__(servers)
         self._restart, self._errands = restart, errands
 
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
@@ -58,10 +55,11 @@ class ModelCommands(AdminCog):
     @app_commands.describe(name="a name from the list")
     async def use(self, context: Context, *, name: str) -> None:
         """Deploy a model and restart the bot with it."""
-        trained, bases = await self._known()
-        if self._config.model_path:
+        here = self._here(context)
+        trained, bases = await _known(here)
+        if here.config.model_path:
             raise UserError(
-                f"MODEL_PATH in {self._config.env_path.name} names a model, and it wins. Remove "
+                f"MODEL_PATH in {here.config.env_path.name} names a model, and it wins. Remove "
                 "that line first."
             )
         if name in trained:
@@ -75,20 +73,19 @@ class ModelCommands(AdminCog):
     async def _suggest(
         self, interaction: discord.Interaction, typed: str
     ) -> list[app_commands.Choice[str]]:
-        if interaction.user.id not in self._admin_ids:
+        here = self._servers.get(interaction.guild_id or 0)
+        if here is None or interaction.user.id not in here.config.admin_ids:
             return []
-        trained, bases = await self._known()
+        trained, bases = await _known(here)
         fitting = [name for name in (*trained, *bases) if typed.casefold() in name.casefold()]
         return [app_commands.Choice(name=name, value=name) for name in fitting[:SUGGESTED]]
 
     async def _list(self, context: Context) -> None:
-        trained, bases = await self._known()
-        lines = [self._mark(model.path) + _described(model) for model in trained.values()]
-        lines += [f"{self._mark(path)}`{name}`, a base model" for name, path in bases.items()]
+        here = self._here(context)
+        trained, bases = await _known(here)
+        lines = [_mark(here, model.path) + _described(model) for model in trained.values()]
+        lines += [f"{_mark(here, path)}`{name}`, a base model" for name, path in bases.items()]
         await answer(context, "\n".join(lines) or "There is no model on this computer.")
-
-    def _mark(self, path: Path) -> str:
-        return "\N{BLACK RIGHT-POINTING SMALL TRIANGLE} " if path.stem == self._running else ""
 
     async def _deploy(self, context: Context, name: str) -> None:
         if self._errands is None:
@@ -96,14 +93,14 @@ class ModelCommands(AdminCog):
                 f"{NO_LAUNCHER}. Run python scripts/5_deploy_bot.py --model {name} on its "
                 "computer, and start the bot again."
             )
-        await self._errands.ask(context, requests.DEPLOY, name)
+        await self._errands.ask(context, self._here(context), requests.DEPLOY, name)
 
     async def _use_base(self, context: Context, path: Path) -> None:
-        usual = Settings()
-        with database.transaction(self._connection):
-            database.use_base(self._connection, path)
+        usual, connection = Settings(), self._here(context).connection
+        with database.transaction(connection):
+            database.use_base(connection, path)
             for name in _UNTUNED:
-                database.change_setting(self._connection, name, getattr(usual, name))
+                database.change_setting(connection, name, getattr(usual, name))
         log.info("base model chosen by %d", context.author.id)
         if self._errands is None:
             await answer(context, f"{path.stem} speaks from the next start. {NO_LAUNCHER}.")
@@ -111,10 +108,16 @@ class ModelCommands(AdminCog):
         await answer(context, f"Restarting with {path.stem}.")
         self._restart()
 
-    async def _known(self) -> tuple[dict[str, Model], dict[str, Path]]:
-        """The trained models whose file is there, newest first, and the base models' files."""
-        trained = {model.name: model for model in database.models(self._connection)}
-        return await asyncio.to_thread(_on_disk, trained, self._config)
+
+def _mark(here: Server, path: Path) -> str:
+    is_running = path.stem == here.engine.name
+    return "\N{BLACK RIGHT-POINTING SMALL TRIANGLE} " if is_running else ""
+
+
+async def _known(here: Server) -> tuple[dict[str, Model], dict[str, Path]]:
+    """The trained models whose file is there, newest first, and the base models' files."""
+    trained = {model.name: model for model in database.models(here.connection)}
+    return await asyncio.to_thread(_on_disk, trained, here.config)
 
 
 def _on_disk(trained: dict[str, Model], config: Config) -> tuple[dict[str, Model], dict[str, Path]]:

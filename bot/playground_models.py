@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Config, UserError
-from bot.main import choose_model
+from bot.engines import choose_model
 from data import privacy
 from model import catalog, registry
 from storage import database, vectordb

@@ -25,10 +25,6 @@ class PrivacyCommands(AdminCog):
     An erasure runs on a thread, with a connection of its own, while the bot goes on.
     """
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config.admin_ids)
-        self._config = config
-
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
     @commands.hybrid_command(hidden=True, description="Exclude a person and erase what is known")  # type: ignore[arg-type]
     @app_commands.default_permissions(manage_guild=True)
@@ -36,7 +32,9 @@ class PrivacyCommands(AdminCog):
         """Erase a person, given as a mention or an id, and store nothing of theirs any more."""
         user_id = _id_of(person)
         await context.defer(ephemeral=True)
-        done = await asyncio.to_thread(self._erase, user_id, reason, context.author.id)
+        done = await asyncio.to_thread(
+            _erase, self._here(context).config, user_id, reason, context.author.id
+        )
         await answer(context, _outcome(user_id, done))
 
     @commands.hybrid_command(hidden=True, description="Let an excluded person in again")  # type: ignore[arg-type]
@@ -44,18 +42,20 @@ class PrivacyCommands(AdminCog):
     async def include(self, context: Context, person: str) -> None:
         """Take an exclusion back; what was erased comes back only with a new fetch."""
         user_id = _id_of(person)
-        was_excluded = await asyncio.to_thread(self._include, user_id)
+        was_excluded = await asyncio.to_thread(_include, self._here(context).config, user_id)
         outcome = "is no longer excluded" if was_excluded else "was not excluded"
         log.info("%d %s, asked by %d", user_id, outcome, context.author.id)
         await answer(context, f"{user_id} {outcome}.")
 
-    def _erase(self, user_id: int, reason: str, admin: int) -> Erasure:
-        with contextlib.closing(database.connect(self._config.database_path)) as connection:
-            return erasure.erase(self._config, connection, user_id, reason, admin)
 
-    def _include(self, user_id: int) -> bool:
-        with contextlib.closing(database.connect(self._config.database_path)) as connection:
-            return people.include(connection, user_id)
+def _erase(config: Config, user_id: int, reason: str, admin: int) -> Erasure:
+    with contextlib.closing(database.connect(config.database_path)) as connection:
+        return erasure.erase(config, connection, user_id, reason, admin)
+
+
+def _include(config: Config, user_id: int) -> bool:
+    with contextlib.closing(database.connect(config.database_path)) as connection:
+        return people.include(connection, user_id)
 
 
 def _id_of(person: str) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import sqlite3
 from pathlib import Path
 
 import discord
@@ -13,9 +12,9 @@ from discord.ext import commands
 
 from bot import message_links
 from bot.admin_cog import AdminCog, Context, answer
-from bot.config import Config, UserError
+from bot.config import UserError
 from bot.message_links import Named
-from bot.recall import Recall
+from bot.servers import Server
 from storage import database, explanations, judgements, messages
 from storage.explanations import Said, Why
 
@@ -28,12 +27,11 @@ _UNKNOWN = (
 )
 
 
+_NOWHERE = "There is no such message (any more). With its link it is found anywhere."
+
+
 class ReplyCommands(AdminCog):
     """Answers hold counts, values and links; nothing of what anybody wrote."""
-
-    def __init__(self, config: Config, connection: sqlite3.Connection, recall: Recall) -> None:
-        super().__init__(config.admin_ids)
-        self._connection, self._recall, self._own_id = connection, recall, config.application_id
 
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
     @commands.hybrid_command(description="Why the bot said something")  # type: ignore[arg-type]
@@ -43,14 +41,15 @@ class ReplyCommands(AdminCog):
         """Say what led to a reply; give its link or id, or reply to it."""
         named = message_links.read(context, message, "why")
         await context.defer(ephemeral=True)
-        said = explanations.find(self._connection, named.message_id)
-        if said is None or context.guild is None:
+        here = self._here(context)
+        said = explanations.find(here.connection, named.message_id)
+        if said is None:
             await answer(context, _UNKNOWN)
             return
-        lines = [*_lines(said), *await asyncio.to_thread(_of_model, self._models(), said.model)]
-        near = await self._nearest(said)
+        lines = [*_lines(said), *await asyncio.to_thread(_of_model, _models(here), said.model)]
+        near = await _nearest(here, said)
         if near:
-            links = (message_links.link(context.guild.id, m.channel_id, m.id) for m in near)
+            links = (message_links.link(here.id, m.channel_id, m.id) for m in near)
             lines.append("Closest in meaning of what it knows: " + " ".join(links))
         await answer(context, "\n".join(lines))
 
@@ -61,7 +60,7 @@ class ReplyCommands(AdminCog):
         """Delete a reply and keep it as a bad example; give its link or id, or reply to it."""
         named = message_links.read(context, message, "bad")
         await context.defer(ephemeral=True)
-        said = explanations.find(self._connection, named.message_id)
+        said = explanations.find(self._here(context).connection, named.message_id)
         if said and not said.is_fixed:
             await answer(context, await self._take_back(context, said))
         else:
@@ -70,16 +69,17 @@ class ReplyCommands(AdminCog):
 
     async def _take_back(self, context: Context, said: Said) -> str:
         """Delete a reply, all of its messages, and keep its text as a bad example."""
-        doomed = explanations.parts(self._connection, said)
+        connection = self._here(context).connection
+        doomed = explanations.parts(connection, said)
         channel = context.bot.get_partial_messageable(said.channel_id)
-        judgements.reject(self._connection, said.reply_id)
+        judgements.reject(connection, said.reply_id)
         if not doomed:
             return "It was deleted before; it counts as bad now."
         try:
             for message_id in doomed:
                 with contextlib.suppress(discord.NotFound):
                     await channel.get_partial_message(message_id).delete()
-                messages.mark_deleted(self._connection, [message_id])
+                messages.mark_deleted(connection, [message_id])
         except discord.HTTPException as error:
             raise UserError(
                 f"Discord does not let me delete it (HTTP {error.status}). Look at the bot's "
@@ -89,14 +89,18 @@ class ReplyCommands(AdminCog):
 
     async def _delete_own(self, context: Context, named: Named) -> str:
         """Delete a message that is no reply, such as an answer to a command."""
-        channel = context.bot.get_partial_messageable(named.channel_id or context.channel.id)
+        channel_id = named.channel_id or context.channel.id
         try:
+            channel = context.bot.get_channel(channel_id)
+            channel = channel or await context.bot.fetch_channel(channel_id)
+            if getattr(channel, "guild", None) != context.guild:
+                return _NOWHERE
             found = await channel.fetch_message(named.message_id)
-            if found.author.id != self._own_id:
+            if found.author.id != self._here(context).config.application_id:
                 return "That is not the bot's message. It takes back its own ones only."
             await found.delete()
         except discord.NotFound:
-            return "There is no such message (any more). With its link it is found anywhere."
+            return _NOWHERE
         except discord.HTTPException as error:
             raise UserError(
                 f"Discord does not let me see or delete it (HTTP {error.status}). Look at the "
@@ -104,15 +108,17 @@ class ReplyCommands(AdminCog):
             ) from None
         return "Deleted. It was no reply of the model's, so there is nothing to learn."
 
-    async def _nearest(self, said: Said) -> list[messages.Message]:
-        """Older messages that mean much the same, if the reply is still there."""
-        own = messages.by_ids(self._connection, [said.reply_id])
-        known = {said.reply_id, said.trigger_id}
-        near = await self._recall.related(own[0].content, known) if own else []
-        return near[:NEAREST]
 
-    def _models(self) -> dict[str, database.Model]:
-        return {model.path.stem: model for model in database.models(self._connection)}
+async def _nearest(here: Server, said: Said) -> list[messages.Message]:
+    """Older messages that mean much the same, if the reply is still there."""
+    own = messages.by_ids(here.connection, [said.reply_id])
+    known = {said.reply_id, said.trigger_id}
+    near = await here.recall.related(own[0].content, known) if own else []
+    return near[:NEAREST]
+
+
+def _models(here: Server) -> dict[str, database.Model]:
+    return {model.path.stem: model for model in database.models(here.connection)}
 
 
 def _lines(said: Said) -> list[str]:

@@ -1,9 +1,7 @@
 """What admins set while the bot runs: how often it answers, how it writes, where it is quiet."""
 
 import logging
-import sqlite3
 import time
-from collections.abc import Collection
 
 import discord
 from discord import app_commands
@@ -74,10 +72,6 @@ LENGTH = SettingValue("setmaxlen", "max_tokens", "150")
 class SettingCommands(AdminCog):
     """Every value is a row that the bot reads for each message, as the window does."""
 
-    def __init__(self, admin_ids: Collection[int], connection: sqlite3.Connection) -> None:
-        super().__init__(admin_ids)
-        self._connection = connection
-
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
     @commands.hybrid_command(description="Set the share of messages answered")  # type: ignore[arg-type]
     @app_commands.default_permissions(manage_guild=True)
@@ -120,7 +114,7 @@ class SettingCommands(AdminCog):
             return
         until = time.time() + 60 * how_long if isinstance(how_long, int) else None
         place = quiet.EVERYWHERE if is_everywhere else context.channel.id
-        quiet.begin(self._connection, place, until)
+        quiet.begin(self._here(context).connection, place, until)
         log.info("quiet in %d for %s minutes by %d", place, how_long, context.author.id)
         where = EVERYWHERE if is_everywhere else "here"
         await answer(context, f"Quiet {where} {_words(until)}. !quiet off ends it.")
@@ -144,10 +138,10 @@ class SettingCommands(AdminCog):
         if asked not in (ON, OFF, STATUS):
             raise WrongValue(_SHADOW)
         if asked != STATUS:
-            shadow.switch(self._connection, asked == ON)
+            shadow.switch(self._here(context).connection, asked == ON)
             log.info("shadow mode %s by %d", asked, context.author.id)
-        heard, written = shadow.count(self._connection)
-        word = "Listening only" if shadow.is_on(self._connection) else "Speaking"
+        heard, written = shadow.count(self._here(context).connection)
+        word = "Listening only" if shadow.is_on(self._here(context).connection) else "Speaking"
         await answer(
             context,
             f"{word}. In shadow mode it heard {heard:,} messages and would have answered "
@@ -155,12 +149,12 @@ class SettingCommands(AdminCog):
         )
 
     def _keep(self, setting: str, value: float, context: Context) -> None:
-        database.change_setting(self._connection, setting, value)
+        database.change_setting(self._here(context).connection, setting, value)
         log.info("%s set to %g by %d", setting.replace("_", " "), value, context.author.id)
 
     def _speak(self, context: Context, is_everywhere: bool) -> str:
         here = (context.channel.id, quiet.EVERYWHERE)
-        was_quiet = quiet.end(self._connection, None if is_everywhere else here)
+        was_quiet = quiet.end(self._here(context).connection, None if is_everywhere else here)
         log.info("quiet ended in %d by %d", context.channel.id, context.author.id)
         return "Speaking again." if was_quiet else "It was not quiet here."
 

@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable
 
 from discord import app_commands
 from discord.ext import commands
 
 from bot.admin_cog import AdminCog, Context, answer
-from bot.config import Config, UserError
+from bot.config import UserError
 from bot.errands import TELL_SECONDS, Errands
+from bot.servers import Server, Servers
 from bot.telling import Telling
 from data import fetcher, privacy
 from storage import database, requests
@@ -29,16 +29,14 @@ class StepCommands(AdminCog):
 
     def __init__(
         self,
-        config: Config,
-        connection: sqlite3.Connection,
+        servers: Servers,
         restart: Callable[[], None],
         errands: Errands | None = None,
     ) -> None:
         """`errands` None: nobody supervises the bot."""
-        super().__init__(config.admin_ids)
-        self._config, self._connection = config, connection
+        super().__init__(servers)
         self._restart, self._errands = restart, errands
-        self._fetching: asyncio.Task[None] | None = None
+        self._fetching: dict[int, asyncio.Task[None]] = {}  # by their servers' ids
 
     async def cog_load(self) -> None:
         if self._errands:
@@ -47,8 +45,8 @@ class StepCommands(AdminCog):
     async def cog_unload(self) -> None:
         if self._errands:
             self._errands.stop()
-        if self._fetching:
-            self._fetching.cancel()
+        for fetching in self._fetching.values():
+            fetching.cancel()
 
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
     @commands.hybrid_command(description="Start the bot anew")  # type: ignore[arg-type]
@@ -67,15 +65,17 @@ class StepCommands(AdminCog):
     @app_commands.default_permissions(manage_guild=True)
     async def fetch(self, context: Context) -> None:
         """Fetch what is new in the server, and tell how it went in the answer."""
-        if not database.has_permission(self._connection):
+        here = self._here(context)
+        fetching = self._fetching.get(here.id)
+        if not database.has_permission(here.connection):
             raise privacy.permission_needed()
         if self._errands:
-            await self._errands.ask(context, requests.FETCH)
-        elif self._fetching and not self._fetching.done():
+            await self._errands.ask(context, here, requests.FETCH)
+        elif fetching and not fetching.done():
             await answer(context, "A fetch is running already.")
         else:
-            told = await answer(context, "Fetching ...")
-            self._fetching = asyncio.create_task(self._fetch(Telling(told, context.channel)))
+            told = Telling(await answer(context, "Fetching ..."), context.channel)
+            self._fetching[here.id] = asyncio.create_task(_fetch(here, told))
 
     @commands.hybrid_command(description="Train the model anew on what was said here")  # type: ignore[arg-type]
     @app_commands.default_permissions(manage_guild=True)
@@ -83,22 +83,23 @@ class StepCommands(AdminCog):
         """Prepare the data, train, evaluate, and deploy what is no worse than before."""
         if self._errands is None:
             raise UserError(_TRAIN)
-        await self._errands.ask(context, requests.TRAIN)
+        await self._errands.ask(context, self._here(context), requests.TRAIN)
 
-    async def _fetch(self, telling: Telling) -> None:
-        progress = _Progress()
-        tells = asyncio.create_task(progress.tell_forever(telling))
-        try:
-            report = await fetcher.fetch(self._config, self._connection, progress.update)
-            outcome = "\n".join(report.sentences())
-        except UserError as error:
-            outcome = f"The fetch did not work: {error}"
-        except Exception as error:
-            log.exception("the fetch failed")
-            outcome = f"The fetch broke off ({type(error).__name__}); what was stored is kept."
-        finally:
-            tells.cancel()
-        await telling.say(outcome)
+
+async def _fetch(here: Server, telling: Telling) -> None:
+    progress = _Progress()
+    tells = asyncio.create_task(progress.tell_forever(telling))
+    try:
+        report = await fetcher.fetch(here.config, here.connection, progress.update)
+        outcome = "\n".join(report.sentences())
+    except UserError as error:
+        outcome = f"The fetch did not work: {error}"
+    except Exception as error:
+        log.exception("the fetch failed")
+        outcome = f"The fetch broke off ({type(error).__name__}); what was stored is kept."
+    finally:
+        tells.cancel()
+    await telling.say(outcome)
 
 
 class _Progress:

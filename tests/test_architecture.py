@@ -45,6 +45,7 @@ RUNGS = {
     "bot.addresses": FLOOR,
     "bot.config": FLOOR,
     "bot.logs": FLOOR,
+    "bot.more_servers": FLOOR,
     "bot.tether": FLOOR,
     "bot.job_object": FLOOR,
     "bot.stopping": FLOOR,

@@ -179,12 +179,13 @@ def test_a_tethered_program_keeps_its_arguments_its_pipes_and_its_exit_code() ->
 
 def test_a_blocked_loop_says_where_it_is_stuck_before_it_is_killed(bench: Bench) -> None:
     blocked = (
-        "import asyncio, pathlib; from bot import main\n"
+        "import asyncio; from types import SimpleNamespace; from bot import main\n"
         "main.HUNG_SECONDS = 0.2\n"
-        "engine = main.Engine(pathlib.Path('tiny.gguf'))\n"
+        "engine = SimpleNamespace(name='tiny')\n"
+        "servers = {1: SimpleNamespace(connection=connection, engine=engine)}\n"
         "def answer_slowly(secret='a private message'):\n    time.sleep(600)\n"
         "async def life():\n"
-        "    beating = asyncio.create_task(main._beat_forever(connection, engine))\n"
+        "    beating = asyncio.create_task(main._beat_forever(servers))\n"
         "    await asyncio.sleep(0.05)\n"
         "    answer_slowly()\n"
         "asyncio.run(life())"

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,13 @@ import discord
 from discord.ext import commands
 
 from bot import config
-from bot.config import Config
+from bot.servers import Servers, open_server
 from data.discord_api import use
 from sandbox.interactions import Interaction
 from sandbox.server import Sandbox
 from sandbox.world import Post, World
 from storage import database
+from tests.bot.scripted import Scripted
 from tests.sandbox.conftest import ALICE, SECONDS, Client, online
 from tests.settings import write_env
 
@@ -25,14 +25,16 @@ class Bot(Client, commands.Bot):
     """A real bot that keeps every event it is told of."""
 
 
-MakeCog = Callable[[Bot, Config, sqlite3.Connection], commands.Cog]
+MakeCog = Callable[[Bot, Servers], commands.Cog]
 
 
 class Room:
     """A channel in which an admin and a member talk to the bot."""
 
-    def __init__(self, sandbox: Sandbox, connection: sqlite3.Connection, bot: Bot) -> None:
-        self.sandbox, self.database, self.bot = sandbox, connection, bot
+    def __init__(self, sandbox: Sandbox, servers: Servers, bot: Bot) -> None:
+        self.sandbox, self.servers, self.bot = sandbox, servers, bot
+        (self.server,) = servers.values()
+        self.database = self.server.connection
         self.place = next(iter(sandbox.world.places.values()))
 
     async def ask(self, text: str, author: int | None = None, **how: Any) -> str:
@@ -76,7 +78,9 @@ class Room:
 
 
 @contextlib.asynccontextmanager
-async def room(folder: Path, make_cog: MakeCog) -> AsyncIterator[Room]:
+async def room(
+    folder: Path, make_cog: MakeCog, engine: Scripted | None = None
+) -> AsyncIterator[Room]:
     world = World("Test server")
     world.add_place("general")
     world.add_person(ALICE, "amber")
@@ -84,8 +88,10 @@ async def room(folder: Path, make_cog: MakeCog) -> AsyncIterator[Room]:
         use(sandbox.api)
         settings = config.load(write_env(folder, sandbox, MODELS_DIR=str(folder / "models")))
         connection = database.connect(settings.database_path)
+        server = open_server(settings, connection, engine or Scripted())
+        servers = {server.id: server}
         bot = Bot(command_prefix="!", help_command=None, intents=discord.Intents.all())
-        await bot.add_cog(make_cog(bot, settings, connection))
+        await bot.add_cog(make_cog(bot, servers))
         async with online(sandbox, bot):
-            yield Room(sandbox, connection, bot)
+            yield Room(sandbox, servers, bot)
         assert not sandbox.actions.pings

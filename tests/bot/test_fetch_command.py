@@ -1,14 +1,13 @@
 """`!fetch` of a bot that nobody supervises, on a real client in the sandbox."""
 
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bot import step_commands
-from bot.config import Config
+from bot.servers import Servers
 from bot.step_commands import StepCommands
 from sandbox.faults import Fault
 from storage import database, messages
@@ -17,8 +16,8 @@ from tests.sandbox.conftest import ALICE
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
 
-def steps(_: Bot, config: Config, connection: sqlite3.Connection) -> StepCommands:
-    return StepCommands(config, connection, restart=lambda: None)
+def steps(_: Bot, servers: Servers) -> StepCommands:
+    return StepCommands(servers, restart=lambda: None)
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,34 +12,15 @@ from bot.recall import Recall
 from data import speaking_policy
 from data.discord_api import use
 from data.speaking_policy import Policy
-from model.inference import Engine, Sampling
-from model.prompts import Prompt, Turn
+from model.prompts import Turn
 from sandbox.server import Sandbox
 from sandbox.world import Place, Post, World
 from storage import database, messages
 from tests.bot import hurry
+from tests.bot.scripted import Scripted
 from tests.bot.test_participation import POLICY
 from tests.sandbox.conftest import ALICE, Client, online
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
-
-
-class Scripted(Engine):
-    """Says what it is told to, and keeps the prompts it was given."""
-
-    def __init__(self, says: Sequence[str]) -> None:
-        super().__init__(Path("scripted.gguf"))
-        self.prompts: list[Prompt] = []
-        self.read_along: list[Prompt] = []
-        self._says = list(says)
-
-    async def reply(
-        self, prompt: Prompt, sampling: Sampling, channel_id: int
-    ) -> AsyncGenerator[str, None]:
-        self.prompts.append(prompt)
-        yield self._says.pop(0) if self._says else ""
-
-    async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
-        self.read_along.append(prompt)
 
 
 class Talk:

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bot.commands import sync
-from bot.config import Config
 from bot.member_commands import MemberCommands
+from bot.servers import Servers
 from data import privacy
 from sandbox.interactions import Interaction
 from sandbox.world import Post
@@ -23,8 +22,8 @@ BOB = ALICE + 1
 TEXT = "the heron stands in the cold river"
 
 
-def cog(bot: Bot, config: Config, connection: sqlite3.Connection) -> MemberCommands:
-    return MemberCommands(bot, config, connection)
+def cog(bot: Bot, servers: Servers) -> MemberCommands:
+    return MemberCommands(bot, servers)
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +38,7 @@ async def room(folder: Path, mode: str = privacy.OPT_OUT) -> AsyncIterator[Room]
         ]
         with database.transaction(here.database):
             messages.save(here.database, said)
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         yield here
 
 
@@ -73,7 +72,7 @@ async def test_where_admins_decide_there_is_no_privacy_command(tmp_path: Path) -
         command = here.command("privacy")
         assert command["default_member_permissions"] is None  # for everybody
         privacy.set_consent_mode(here.database, privacy.ADMIN)
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         assert {c["name"] for c in here.sandbox.world.commands} == {"about"}
         late = await here.sandbox.actions.invoke(here.place.id, ALICE, command, {})
         with contextlib.suppress(asyncio.TimeoutError):  # discord.py knows it no more

@@ -1,7 +1,6 @@
 """`!model` on a real client in the sandbox."""
 
 import contextlib
-import sqlite3
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from bot.commands import sync
-from bot.config import Config
+from bot.engines import choose_model
 from bot.errands import Errands
-from bot.main import choose_model
 from bot.model_commands import ModelCommands
+from bot.servers import Servers
 from model import catalog
 from storage import database, requests
 from storage.database import Model
 from tests.bot.room import Bot, Room
 from tests.bot.room import room as open_room
+from tests.bot.scripted import Scripted
 from tests.sandbox.conftest import ALICE
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
@@ -39,8 +39,8 @@ class Models:
         (base / "broken.gguf").write_bytes(b"nothing")
         (folder / "secret.gguf").write_bytes(EMPTY_GGUF)
 
-    def cog(self, bot: Bot, config: Config, connection: sqlite3.Connection) -> ModelCommands:
-        self.config = config
+    def cog(self, bot: Bot, servers: Servers) -> ModelCommands:
+        ((self.config, connection),) = ((one.config, one.connection) for one in servers.values())
         for name, file in (("own", "own.Q4_K_M.gguf"), ("lost", "nowhere")):
             measured = {"bits_per_char": 1.5}
             model = Model(name, self.folder / file, "Tiny", "d", measured, 1.7e9)
@@ -49,13 +49,13 @@ class Models:
         def restart() -> None:
             self.restarts.append(1)
 
-        errands = Errands(bot, connection, restart) if self.is_supervised else None
-        return ModelCommands(config, connection, "own.Q4_K_M", restart, errands)
+        errands = Errands(bot, servers, restart) if self.is_supervised else None
+        return ModelCommands(servers, restart, errands)
 
 
 @contextlib.asynccontextmanager
 async def room(models: Models) -> AsyncIterator[Room]:
-    async with open_room(models.folder, models.cog) as here:
+    async with open_room(models.folder, models.cog, Scripted(name="own.Q4_K_M")) as here:
         yield here
 
 
@@ -152,7 +152,7 @@ async def test_without_a_launcher_the_way_by_hand_is_said(tmp_path: Path) -> Non
 
 async def test_names_are_suggested_to_admins_while_they_type(tmp_path: Path) -> None:
     async with room(Models(tmp_path)) as here:
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         assert await here.suggested("model", "name", use={"name": ""}) == ["own", "Tiny-1B.Q4_0"]
         assert await here.suggested("model", "name", use={"name": "tin"}) == ["Tiny-1B.Q4_0"]
         here.sandbox.world.owner_id = ALICE

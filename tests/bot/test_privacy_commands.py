@@ -22,7 +22,7 @@ TEXT = "the heron stands in the cold river"
 
 @contextlib.asynccontextmanager
 async def room(folder: Path) -> AsyncIterator[Room]:
-    async with open_room(folder, lambda _, settings, __: PrivacyCommands(settings)) as here:
+    async with open_room(folder, lambda _, servers: PrivacyCommands(servers)) as here:
         with database.transaction(here.database):
             own = Message(10**18 + 5, 1, here.sandbox.world.bot_id, "bot", "hello", "self")
             messages.save(here.database, [Message(10**18, 1, KIM, "kim", TEXT), own])
@@ -73,7 +73,7 @@ async def test_members_are_not_heard(tmp_path: Path) -> None:
 async def test_slash_commands_are_for_moderators_to_see_and_admins_to_use(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
         world = here.sandbox.world
-        await sync(here.bot, here.database, world.guild_id)
+        await sync(here.bot, here.servers)
         by_name = {command["name"]: command for command in world.commands}
         assert set(by_name) == {"exclude", "include"}
         moderators = str(discord.Permissions(manage_guild=True).value)

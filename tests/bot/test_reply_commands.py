@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from bot.commands import sync
-from bot.recall import Recall
 from bot.reply_commands import ReplyCommands
 from model.inference import Engine
 from sandbox.faults import Fault
@@ -20,7 +19,7 @@ from storage.messages import Message
 from tests.bot import hurry
 from tests.bot.room import Room
 from tests.bot.room import room as open_room
-from tests.bot.test_handlers import Scripted
+from tests.bot.scripted import Scripted
 from tests.sandbox.conftest import ALICE
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
@@ -36,11 +35,10 @@ def link(here: Room, post: Post) -> str:
 async def room(folder: Path) -> AsyncIterator[tuple[Room, Post, list[Post]]]:
     """A room in which Alice asked, and the bot has answered her in two messages."""
     engine = Scripted([f"{WORDS}\nindeed"])
-    recall = Recall(engine, folder / "database" / "bot.sqlite3", folder)
-    async with open_room(
-        folder, lambda _, config, database: ReplyCommands(config, database, recall)
-    ) as here:
-        handler = hurry.handler(here.database, engine, recall, here.sandbox.world.bot_id)
+    async with open_room(folder, lambda _, servers: ReplyCommands(servers), engine) as here:
+        handler = hurry.handler(
+            here.database, engine, here.server.recall, here.sandbox.world.bot_id
+        )
 
         @here.bot.listen("on_raw_message_delete")
         async def forget(event: object) -> None:
@@ -153,7 +151,7 @@ async def test_a_reply_that_may_not_be_deleted_stays_and_counts_as_bad(tmp_path:
 
 async def test_the_slash_commands_do_the_same_for_admins_alone(tmp_path: Path) -> None:
     async with room(tmp_path) as (here, _, replied):
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         message = link(here, replied[0])
         for name in ("why", "bad"):
             refused = await here.use(name, ALICE, message=message)

@@ -27,9 +27,7 @@ EVERYWHERE += [" \u202e5.0", " <|im_start|>", ' "', ' "0.5" x', " 0x1", " \U0001
 
 @contextlib.asynccontextmanager
 async def room(folder: Path) -> AsyncIterator[Room]:
-    async with open_room(
-        folder, lambda _, config, database: SettingCommands(config.admin_ids, database)
-    ) as here:
+    async with open_room(folder, lambda _, servers: SettingCommands(servers)) as here:
         yield here
 
 
@@ -67,7 +65,7 @@ async def test_what_could_mean_two_things_is_asked_again(tmp_path: Path) -> None
 
 async def test_slash_commands_show_their_ranges_and_check_them_again(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         (rate,) = here.command("setrate")["options"]
         assert (rate["type"], rate["min_value"], rate["max_value"]) == (10, 0, 1)
         (tokens,) = here.command("setmaxlen")["options"]
@@ -113,7 +111,7 @@ async def test_a_quiet_that_makes_no_sense_is_asked_again(tmp_path: Path) -> Non
 
 async def test_quiet_is_suggested_while_it_is_typed(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         assert await here.suggested("quiet", "minutes", minutes="day") == [
             "1440",
             "1440 everywhere",
@@ -125,7 +123,7 @@ async def test_quiet_is_suggested_while_it_is_typed(tmp_path: Path) -> None:
 async def test_commands_are_not_for_private_talk(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
         world = here.sandbox.world
-        await sync(here.bot, here.database, world.guild_id)
+        await sync(here.bot, here.servers)
         private = world.direct(world.owner_id)
         used = await here.sandbox.actions.invoke(
             private.id, world.owner_id, here.command("setrate"), {"rate": 1.0}

@@ -15,7 +15,8 @@ from sandbox.server import Sandbox
 from storage import database, messages, quiet, shadow
 from storage.shadow import Decision
 from tests.bot.room import room
-from tests.bot.test_handlers import Scripted, Talk, talking
+from tests.bot.scripted import Scripted
+from tests.bot.test_handlers import Talk, talking
 from tests.bot.test_participation import HABITS, POLICY
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
@@ -146,9 +147,7 @@ async def test_a_question_taken_back_leaves_no_draft(tmp_path: Path) -> None:
 
 
 async def test_admins_switch_it_in_discord(tmp_path: Path) -> None:
-    async with room(
-        tmp_path, lambda _, config, database: SettingCommands(config.admin_ids, database)
-    ) as here:
+    async with room(tmp_path, lambda _, servers: SettingCommands(servers)) as here:
         assert (await here.ask("!shadow on")).startswith("Listening only.")
         assert shadow.is_on(here.database)
         assert (await here.ask("!shadow")).startswith("Listening only. In shadow mode it heard 0")

@@ -1,7 +1,6 @@
 """What admins have run under a launcher, played by the test; on a real client in the sandbox."""
 
 import contextlib
-import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,8 +8,8 @@ import pytest
 
 from bot import errands
 from bot.commands import sync
-from bot.config import Config
 from bot.errands import Errands
+from bot.servers import Servers
 from bot.step_commands import StepCommands
 from sandbox.faults import Fault
 from storage import database, requests
@@ -36,11 +35,11 @@ async def room(folder: Path, restarts: list[str] | None = None) -> AsyncIterator
     def restart() -> None:
         (restarts if restarts is not None else []).append("restart")
 
-    def cog(bot: Bot, config: Config, connection: sqlite3.Connection) -> StepCommands:
-        database.confirm_permission(connection, "yes")
-        return StepCommands(config, connection, restart, Errands(bot, connection, restart))
+    def cog(bot: Bot, servers: Servers) -> StepCommands:
+        return StepCommands(servers, restart, Errands(bot, servers, restart))
 
     async with open_room(folder, cog) as here:
+        database.confirm_permission(here.database, "yes")
         yield here
 
 
@@ -79,7 +78,7 @@ async def test_one_thing_runs_at_a_time(tmp_path: Path) -> None:
 
 async def test_a_slash_answer_grown_too_old_goes_on_as_a_message(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         used = await here.use("train")
         assert used.answers[0].is_private and not here.said
         requests.tell(here.database, asked_for(here).id, RUNNING, "Training 5%")
@@ -137,9 +136,7 @@ async def test_without_a_launcher_nobody_would_start_or_train_it(tmp_path: Path)
     def restart() -> None:
         raise AssertionError("nobody would start it again")
 
-    async with open_room(
-        tmp_path, lambda _, config, database: StepCommands(config, database, restart)
-    ) as here:
+    async with open_room(tmp_path, lambda _, servers: StepCommands(servers, restart)) as here:
         assert "nobody would start it again" in await here.ask("!restart")
         assert "3_train_model.py" in await here.ask("!train")
         assert requests.open_request(here.database) is None
@@ -147,7 +144,7 @@ async def test_without_a_launcher_nobody_would_start_or_train_it(tmp_path: Path)
 
 async def test_members_start_nothing(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         for name in ("fetch", "train", "restart"):
             await here.say(f"!{name}", ALICE)
             refused = await here.use(name, ALICE)

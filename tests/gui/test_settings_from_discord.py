@@ -15,9 +15,7 @@ from tests.sandbox.conftest import own_address as own_address  # a fixture: it r
 async def test_the_window_and_the_commands_see_each_other_at_once(
     tmp_path: Path, session: Session
 ) -> None:
-    async with room(
-        tmp_path, lambda _, config, database: SettingCommands(config.admin_ids, database)
-    ) as here:
+    async with room(tmp_path, lambda _, servers: SettingCommands(servers)) as here:
         path = tmp_path / "database" / "bot.sqlite3"
         shared = dataclasses.replace(session, database_path=path)
         presenter = Presenter(Way(lambda report: shared))
