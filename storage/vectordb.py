@@ -221,11 +221,11 @@ def forget(path: Path, connection: sqlite3.Connection) -> int:
 
     An index that cannot be read is removed: the bot makes it anew.
     """
-    import lancedb
-
     files = path / f"{TABLE}.lance"
     if not files.exists():
         return 0
+    import lancedb
+
     try:
         schema = lancedb.connect(path).open_table(TABLE).schema
         embedder = Embedder(**json.loads((schema.metadata or {})[b"embedder"]))
