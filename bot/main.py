@@ -9,6 +9,7 @@ Exit codes: 0 asked to stop, 75 restart me, 78 a person must fix something, anyt
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import faulthandler
 import itertools
 import logging
@@ -43,11 +44,13 @@ BEAT_SECONDS = 2.0
 HUNG_SECONDS = 15.0  # without a beat; the supervisor loses patience after 20
 FINISH_SECONDS = 2.0  # it gives us 3 to leave
 AUTHENTICATION_FAILED = 4004
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
 
 def main() -> int:
     arguments = _arguments()
     faulthandler.enable()  # native code that crashes shows where
+    _keep_memory_together()
     try:
         settings = more_servers.load(arguments.env)
         logs.setup(settings[0].log_level)
@@ -60,6 +63,15 @@ def main() -> int:
         return config.exit_with(error)
     except KeyboardInterrupt:
         return 0
+
+
+def _keep_memory_together() -> None:
+    """Have glibc take memory for all threads from two places, not from eight for each core.
+
+    LanceDB's threads leave holes in each: of 10,000 messages added in tens, 130 MB instead of 40.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 def _database(settings: Config) -> contextlib.closing[sqlite3.Connection]:
