@@ -20,7 +20,7 @@ from bot.model_commands import ModelCommands
 from bot.privacy_commands import PrivacyCommands
 from bot.recall import Recall
 from bot.reply_commands import ReplyCommands
-from bot.setting_commands import SettingCommands
+from bot.setting_commands import SettingCommands, when_it_speaks
 from bot.step_commands import StepCommands
 from data import privacy
 from model.inference import AnyEngine
@@ -44,7 +44,7 @@ async def add_commands(
     """Give the bot all of its commands; `errands` None: nobody supervises it."""
     for cog in (
         Admin(config, connection, engine.name, errands is not None),
-        SettingCommands(config.admin_ids, connection),
+        SettingCommands(config.admin_ids, connection, config.participation_path),
         StepCommands(config, connection, restart, errands),
         ModelCommands(config, connection, engine.name, restart, errands),
         ReplyCommands(config, connection, recall),
@@ -137,6 +137,7 @@ class Admin(AdminCog):
         channels = self._config.channel_ids
         return [
             f"Answers {100 * settings.response_rate:.4g}% of messages, and always when mentioned",
+            when_it_speaks(self._connection, self._config.participation_path),
             f"Temperature {settings.temperature:g}, at most {settings.max_tokens} tokens, "
             f"top-p {settings.top_p:g}, min-p {settings.min_p:g}, repeat penalty "
             f"{settings.repeat_penalty:g}",

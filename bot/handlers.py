@@ -18,7 +18,7 @@ from bot.sending import Sender, nonce, typing
 from bot.shadow import Shadow
 from bot.typing_time import typing_seconds
 from bot.writing import Draft, Writer
-from data import discord_api, speaking, speaking_policy
+from data import discord_api, policies, speaking
 from data.speaking_policy import Policy
 from model.inference import AnyEngine, EngineBusy, EngineError
 from storage import database, explanations, messages, quiet
@@ -307,7 +307,7 @@ class Handler:
         return participation.chance(said, self._own_id, rate, policy, self._balance.shift)
 
     def _policy_in_force(self) -> Policy | None:
-        is_learned = speaking_policy.chosen(self._connection) == speaking_policy.LEARNED
+        is_learned = policies.chosen(self._connection) == policies.LEARNED
         return self._policy if is_learned else None
 
     def _said(self, message: Message) -> list[Message]:

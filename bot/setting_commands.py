@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Collection
+from pathlib import Path
 
 import discord
 from discord import app_commands
@@ -11,6 +12,7 @@ from discord.ext import commands
 
 from bot import typed_numbers
 from bot.admin_cog import AdminCog, Context, WrongValue, answer
+from data import policies, speaking_policy
 from storage import database, quiet, shadow
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,10 @@ _QUIET = (
     "it is not for this channel alone. Such as: quiet 30, quiet 30 everywhere, quiet off."
 )
 _SHADOW = "shadow takes on, off or status."
+_POLICY = (
+    "setpolicy takes learned or rate. learned: it speaks unasked when members would; rate: at an "
+    "even rate."
+)
 _SUGGESTED = {"10 minutes": "10", "an hour": "60", "a day": "1440", "speak again": OFF}
 
 
@@ -74,9 +80,11 @@ LENGTH = SettingValue("setmaxlen", "max_tokens", "150")
 class SettingCommands(AdminCog):
     """Every value is a row that the bot reads for each message, as the window does."""
 
-    def __init__(self, admin_ids: Collection[int], connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, admin_ids: Collection[int], connection: sqlite3.Connection, participation_path: Path
+    ) -> None:
         super().__init__(admin_ids)
-        self._connection = connection
+        self._connection, self._learned = connection, participation_path
 
     # mypy cannot match discord.py's two-shaped callback type against a method (arg-type)
     @commands.hybrid_command(description="Set the share of messages answered")  # type: ignore[arg-type]
@@ -154,6 +162,19 @@ class SettingCommands(AdminCog):
             f"{written:,}; python scripts/4_evaluate_personality.py --shadow judges that.",
         )
 
+    @commands.hybrid_command(description="Speak unasked when members would, or evenly")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    @app_commands.describe(policy="learned: when members would; rate: at an even rate")
+    @app_commands.choices(policy=[app_commands.Choice(name=p, value=p) for p in policies.POLICIES])
+    async def setpolicy(self, context: Context, *, policy: str = "") -> None:
+        """Speak unasked when members would (`learned`), or at an even rate (`rate`)."""
+        asked = policy.strip().casefold()
+        if asked not in policies.POLICIES:
+            raise WrongValue(_POLICY)
+        policies.choose(self._connection, asked)
+        log.info("policy set to %s by %d", asked, context.author.id)
+        await answer(context, f"{when_it_speaks(self._connection, self._learned)}.")
+
     def _keep(self, setting: str, value: float, context: Context) -> None:
         database.change_setting(self._connection, setting, value)
         log.info("%s set to %g by %d", setting.replace("_", " "), value, context.author.id)
@@ -163,6 +184,18 @@ class SettingCommands(AdminCog):
         was_quiet = quiet.end(self._connection, None if is_everywhere else here)
         log.info("quiet ended in %d by %d", context.channel.id, context.author.id)
         return "Speaking again." if was_quiet else "It was not quiet here."
+
+
+def when_it_speaks(connection: sqlite3.Connection, participation_path: Path) -> str:
+    """Which policy is in force for what nobody asked for; without a learned one, how to get it."""
+    if policies.chosen(connection) == policies.RATE:
+        return "Unasked, it speaks at an even rate"
+    if speaking_policy.load(participation_path):
+        return "Unasked, it speaks when members would, as learned before it was last started"
+    return (
+        "Unasked, it speaks at an even rate until it has learned when members do: run "
+        "python scripts/3_train_model.py --participation-only, then !restart"
+    )
 
 
 def _span(text: str) -> tuple[int | str, bool]:

@@ -30,7 +30,7 @@ class SettingsWindow:
     ) -> None:
         self._form, self._presenter, self._keep = form, presenter, keep
         self._before: dict[str, str] = {}
-        self._timer = ""
+        self._timer = self._refreshes = ""
         self.section = ""
         self.rows: dict[str, Row] = {}
         self.bodies: dict[str, Any] = {}
@@ -210,11 +210,24 @@ class SettingsWindow:
         self._presenter.restart()
 
     def _refresh(self) -> None:
-        """Keep the list of people up while somebody looks at it."""
+        """Show what others change while somebody looks at it."""
+        if self._refreshes:
+            self.window.after_cancel(self._refreshes)
+            self._refreshes = ""
         if self.window.winfo_viewable():
+            if self._before:
+                self._follow()
             if self.people and self.section == PRIVACY:
                 self.people.show()
-            self.window.after(REFRESH_MS, self._refresh)
+            self._refreshes = self.window.after(REFRESH_MS, self._refresh)
+
+    def _follow(self) -> None:
+        """Take over what was changed elsewhere, but for what is being edited here."""
+        for name, text in self._form.load_live().items():
+            row, before = self.rows.get(name), self._before[name]
+            if row and row.value == before != text:
+                row.show(text)
+            self._before[name] = text
 
     def _step(self, by: int) -> str:
         titles = list(SECTIONS)

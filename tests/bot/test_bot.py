@@ -19,7 +19,7 @@ from tests.settings import write_env
 SECONDS = 90.0
 COMMANDS = {
     *("about", "bad", "exclude", "fetch", "help", "include", "model", "quiet", "restart"),
-    *("setmaxlen", "setrate", "settemp", "shadow", "status", "train", "why"),
+    *("setmaxlen", "setpolicy", "setrate", "settemp", "shadow", "status", "train", "why"),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.recall import Recall
-from data import speaking_policy
+from data import policies
 from data.discord_api import use
 from data.speaking_policy import Policy
 from model.inference import Engine, Sampling
@@ -126,7 +126,7 @@ async def test_learned_policy_decides_unless_the_even_rate_was_chosen(tmp_path: 
     eager = dataclasses.replace(POLICY, bias=1000.0)
     async with talking(tmp_path, "me too", policy=eager) as talk:
         assert len(await talk.say_to_all("lol")) == 1
-        speaking_policy.choose(talk.database, "rate")
+        policies.choose(talk.database, "rate")
         database.change_setting(talk.database, "response_rate", 1e-12)
         assert not await talk.say_to_all("lol")
 
