@@ -59,12 +59,13 @@ class Form:
     def __init__(
         self, env_path: Path | None, folder: Path, autostart: Autostart | None = None
     ) -> None:
+        self._env_path, self._folder = env_path, folder
         self._here = finish.folders(env_path)
-        self._folder = folder
         self._autostart = autostart or Autostart(command())
 
     def load(self) -> dict[str, str]:
         """Every setting as it is now."""
+        self._here = finish.folders(self._env_path)  # it may have been mended
         texts = env_file.read(self._here.env_path)
         own = dataclasses.asdict(preferences.read(self._folder))
         found = {"at_login": self._autostart.is_enabled, **_NO_DATABASE, **self._in_database()}
@@ -123,6 +124,7 @@ class Form:
         is_complete = config.works(path)
         try:
             env_file.write(path, values, needs_discord=is_complete)
+            self._here = finish.folders(self._env_path)
         except OSError as error:
             raise UserError(
                 f"Cannot write {path}: {error.strerror or error}. Make room, or make the folder "
