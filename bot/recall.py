@@ -112,7 +112,8 @@ class Recall:
         assert self._open
         store, connection = self._open
         try:
-            cosines = dict(store.search(vector, vectordb.CANDIDATES, channels))
+            allows = privacy.audience(connection).allows
+            cosines = dict(store.search(vector, vectordb.CANDIDATES, channels, allows))
         except vectordb.DAMAGE as error:
             log.warning("recall index damaged (%s)", type(error).__name__)
             store.sync(connection)
@@ -120,8 +121,7 @@ class Recall:
         is_bge = self._embedder.name == catalog.EMBEDDERS[catalog.BGE_SMALL]
         least = SIMILAR_BGE if is_bge else SIMILAR
         close = messages.by_ids(connection, [i for i, cosine in cosines.items() if cosine >= least])
-        audience = privacy.audience(connection)
-        return [(m, cosines[m.id]) for m in close if audience.allows(m.author_id)]
+        return [(message, cosines[message.id]) for message in close]
 
     def _pending(self) -> list[Message]:
         assert self._open

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,18 @@ class VectorStore:
         self.tidy(connection)
 
     def search(
-        self, vector: Vector, limit: int, channels: Collection[int] | None = None
+        self,
+        vector: Vector,
+        limit: int,
+        channels: Collection[int] | None = None,
+        allows: Callable[[int], bool] | None = None,
     ) -> list[tuple[int, float]]:
         """The nearest message ids with their cosine similarity, the best first.
 
-        Of these channels only, where they are given.
+        Where they are given, of these channels and of authors that `allows` holds for only.
         """
         self._refresh()
-        rows = self._sketches.closest(vector, max(limit, CANDIDATES), channels)
+        rows = self._sketches.closest(vector, max(limit, CANDIDATES), channels, allows)
         found = self._read(rows, "id", "vector")
         known = self._matrix(found)
         cosines = known @ vector / (np.linalg.norm(known, axis=1) * np.linalg.norm(vector))
@@ -177,9 +181,9 @@ class VectorStore:
         ids, rows = _ints(found, "id"), _ints(found, "_rowid")
         new = rows[self._sketches.follow(ids, rows)]
         for start in range(0, len(new), CHUNK):
-            part = self._read(new[start : start + CHUNK], "id", "channel", "vector")
-            ids, rows, places = (_ints(part, name) for name in ("id", "_rowid", "channel"))
-            self._sketches.add(ids, rows, places, self._matrix(part))
+            part = self._read(new[start : start + CHUNK], "id", "channel", "author", "vector")
+            columns = (_ints(part, name) for name in ("id", "_rowid", "channel", "author"))
+            self._sketches.add(*columns, self._matrix(part))
         self._version = version
 
     def _read(self, rows: npt.NDArray[np.int64], *columns: str) -> Any:
@@ -210,10 +214,10 @@ class VectorStore:
 
         if not (rows := list(rows)):
             return
-        ids, channels, vectors = zip(*rows, strict=True)
+        ids, channels, authors, vectors = zip(*rows, strict=True)
         numbers = np.frombuffer(b"".join(vectors), np.float32)
         column = pyarrow.FixedSizeListArray.from_arrays(numbers, self._embedder.dimension)
-        self._table.add(pyarrow.table([ids, channels, column], schema=self._schema))
+        self._table.add(pyarrow.table([ids, channels, authors, column], schema=self._schema))
 
 
 def forget(path: Path, connection: sqlite3.Connection) -> int:
@@ -253,6 +257,7 @@ def _schema(embedder: Embedder) -> Any:
     columns = [
         pyarrow.field("id", pyarrow.int64()),
         pyarrow.field("channel", pyarrow.int64()),
+        pyarrow.field("author", pyarrow.int64()),
         pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), embedder.dimension)),
     ]
     return pyarrow.schema(columns, {"embedder": json.dumps(dataclasses.asdict(embedder))})

@@ -1,10 +1,20 @@
 """Which of the related messages are told: the closest, rather new than old, and never too much."""
 
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from bot import recall
-from bot.recall import choose
-from storage import messages
+from bot.recall import Recall, choose
+from data import privacy
+from model.inference import Engine
+from storage import database, embeddings, messages, people
+from storage.embeddings import Embedder, Vector
 from storage.messages import Message
 
 NOW = 1_700_000_000.0
@@ -50,3 +60,48 @@ def test_never_more_than_fits() -> None:
 @pytest.mark.parametrize("found", [[], [(said(1, ""), 0.9)]])
 def test_little_is_fine(found: list[tuple[Message, float]]) -> None:
     assert choose(found, NOW) == [message for message, _ in found]
+
+
+class Vague(Engine):
+    """Finds all texts alike, but for those that begin with "mine", which are farther away."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("vague.gguf"))
+        self.embedder = {"name": "vague", "sha256": "0" * 64, "dimension": 64}
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        far = [0.8 if text.startswith("mine") else 0.0 for text in texts]
+        drawn = np.zeros((len(texts), 64), np.float32)
+        drawn[:, 0], drawn[:, 1] = np.sqrt(1 - np.square(far)), far
+        return list(drawn)
+
+
+@contextlib.asynccontextmanager
+async def indexed(folder: Path, connection: sqlite3.Connection) -> AsyncIterator[Recall]:
+    """Recall that has given every message a vector."""
+    engine = Vague()
+    opened = Recall(engine, folder / "bot.sqlite3", folder / "embeddings")
+    indexing = asyncio.create_task(opened.index_forever())
+    try:
+        while embeddings.pending(connection, Embedder(**engine.embedder or {}), 1):
+            await asyncio.sleep(0.05)
+        yield opened
+    finally:
+        indexing.cancel()
+        opened.close()
+
+
+async def test_who_opted_in_is_recalled_whatever_others_said_closer(tmp_path: Path) -> None:
+    connection = database.connect(tmp_path / "bot.sqlite3")
+    first = messages.snowflake_at(NOW)
+    theirs = [Message(first + n, 1, 7, "kim", f"theirs of the heron {n}") for n in range(600)]
+    mine = Message(first + 600, 1, 8, "lee", "mine of the heron")
+    messages.save(connection, [*theirs, mine])
+    people.decide(connection, 8, True)
+    async with indexed(tmp_path, connection) as opened:
+        told = await opened.related("the heron", [])
+        assert told and {message.author_id for message in told} == {7}
+        privacy.set_consent_mode(connection, privacy.OPT_IN)
+        assert await opened.related("the heron", []) == [mine]
+        people.decide(connection, 8, False)
+        assert await opened.related("the heron", []) == []
