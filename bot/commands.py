@@ -24,7 +24,7 @@ from bot.setting_commands import SettingCommands, when_it_speaks
 from bot.step_commands import StepCommands
 from data import privacy
 from model.inference import AnyEngine
-from storage import database, messages, quiet, requests, shadow
+from storage import database, messages, quiet, recall_trouble, requests, shadow
 from storage.stats import Stats, stats
 
 log = logging.getLogger(__name__)
@@ -127,6 +127,9 @@ class Admin(AdminCog):
         ]
         if shadow.is_on(self._connection):
             lines.append("Listening only (shadow): nothing is sent. !shadow off has it speak")
+        if trouble := recall_trouble.find(self._connection):
+            kind, since = trouble
+            lines.append(f"Recall of older messages fails since <t:{since:.0f}:f> ({kind})")
         if asked := requests.open_request(self._connection):
             heard = requests.answer(self._connection, asked.id)
             lines.append(f"Running: {asked.step}. {heard.text if heard else ''}".strip())

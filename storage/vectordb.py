@@ -41,7 +41,8 @@ CACHE_BYTES = 16 << 20
 class VectorStore:
     """The nearest messages to a vector. Calls block and must come from one thread at a time.
 
-    `failures` counts how often the table could not be tidied up.
+    `failures` counts how often the table could not be tidied up; `trouble` is the kind of error
+    with which it failed last, "" once it worked.
     """
 
     def __init__(self, path: Path, embedder: Embedder) -> None:
@@ -53,6 +54,7 @@ class VectorStore:
         self._files = path / f"{TABLE}.lance"
         self._embedder, self._schema = embedder, _schema(embedder)
         self.failures = self._failed_in_a_row = 0
+        self.trouble = ""
         self._tidy_at = 0.0
         self._table: Any = self._open()
 
@@ -120,12 +122,12 @@ class VectorStore:
         try:
             self._table.optimize(cleanup_older_than=OLD)
             self._refresh()
-            self._failed_in_a_row = 0
+            self._failed_in_a_row, self.trouble = 0, ""
         except DAMAGE as error:
             self.failures += 1
             self._failed_in_a_row += 1
-            kind = type(error).__name__
-            log.error("recall index not tidied (%s), %d times by now", kind, self.failures)
+            self.trouble = type(error).__name__
+            log.error("recall index not tidied (%s), %d times by now", self.trouble, self.failures)
             if self._failed_in_a_row % FAILURES == 0:
                 self._table = self._create()
                 self.sync(connection)
