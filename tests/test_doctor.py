@@ -19,13 +19,13 @@ import single_instance
 from bot import config
 from model import catalog, report
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from storage import database, messages, recall_trouble
 from storage.database import Heartbeat
 from storage.messages import Message
 from tests.gui.test_live import facts
 from tests.loopback import running, small_world
 from tests.model import chat_servers
-from tests.settings import write_env
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.abcdefghijklmnopqrstuvwxyz0"
 EMPTY_GGUF = b"GGUF\x03" + bytes(100)  # whole: no keys, no tensors, and some room

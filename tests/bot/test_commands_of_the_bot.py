@@ -7,10 +7,10 @@ from bot import honesty
 from bot.config import RESTART_ME
 from data import privacy
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from storage import database, messages
 from tests.bot.test_bot import COMMANDS, SECONDS, Bot, answer, general, say, start, talking
 from tests.bot.test_bot import sandbox as sandbox  # a fixture
-from tests.settings import write_env
 
 IMPOSTOR, HOOK = 2**61, 2**62
 
