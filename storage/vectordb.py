@@ -184,8 +184,9 @@ class VectorStore:
         new = rows[self._sketches.follow(ids, rows)]
         for start in range(0, len(new), CHUNK):
             part = self._read(new[start : start + CHUNK], "id", "channel", "author", "vector")
-            columns = (_ints(part, name) for name in ("id", "_rowid", "channel", "author"))
-            self._sketches.add(*columns, self._matrix(part))
+            ids, rows = _ints(part, "id"), _ints(part, "_rowid")
+            channels, authors = _ints(part, "channel"), _ints(part, "author")
+            self._sketches.add(ids, rows, channels, authors, self._matrix(part))
         self._version = version
 
     def _read(self, rows: npt.NDArray[np.int64], *columns: str) -> Any:

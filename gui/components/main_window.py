@@ -36,7 +36,7 @@ class Page(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What is beyond the window: to end it all, hide, mend a setting, settings."""
+    """What is beyond the window: to end it all, hide, mend what is wrong, settings."""
 
     close: Callable[[], None]
     put_away: Callable[[], None]
