@@ -135,12 +135,17 @@ class VectorStore:
         self._tidy_at = now + (now - started) / TIDY_SHARE
 
     def forget(self, connection: sqlite3.Connection) -> int:
-        """Drop every vector that SQLite no longer holds, from older files too; how many."""
-        kept = embeddings.ids(connection, self._embedder)
+        """Drop every vector that SQLite no longer holds, from older files too; how many.
+
+        LanceDB leaves deleted rows in a file that holds many others, so all of it is written anew.
+        """
+        kept = np.array(embeddings.ids(connection, self._embedder), np.int64)
         try:
             self._refresh()
-            gone = np.setdiff1d(self._sketches.ids, np.array(kept, np.int64))
-            self._delete(gone)
+            gone = np.setdiff1d(self._sketches.ids, kept)
+            # whoever searches meanwhile finds the new version
+            self._table = self._database.create_table(TABLE, schema=self._schema, mode="overwrite")
+            self._copy(connection, kept)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that readers of older versions must look anew
                 self._table.optimize(
