@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -14,10 +15,11 @@ from bot.commands import sync
 from bot.config import Config
 from bot.setting_commands import SettingCommands
 from data import policies, speaking_policy
+from data.habits import KINDS
 from storage import database, quiet
 from tests.bot.room import Bot, Room
 from tests.bot.room import room as open_room
-from tests.bot.test_participation import POLICY
+from tests.bot.test_participation import HABITS, POLICY
 from tests.sandbox.conftest import ALICE, SECONDS
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
@@ -137,7 +139,9 @@ async def test_a_policy_is_chosen_and_without_a_learned_one_the_way_there_is_tol
         told = await here.ask("!setpolicy LEARNED ")
         assert "scripts/3_train_model.py --participation-only" in told
         assert policies.chosen(here.database) == policies.LEARNED
-        speaking_policy.save(POLICY, tmp_path / "participation.json")
+        habits = dataclasses.replace(HABITS, reactions=dict.fromkeys(KINDS, 0.0))
+        policy = dataclasses.replace(POLICY, habits=habits)
+        speaking_policy.save(policy, tmp_path / "participation.json")
         told = await here.ask("!setpolicy learned")
         assert "when members would" in told and "3_train_model" not in told
 

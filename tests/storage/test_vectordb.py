@@ -157,7 +157,7 @@ def test_what_the_table_lacks_or_has_twice_is_mended(
 ) -> None:
     store = open_store(tmp_path)
     store.add(connection, IDS, vectors(200))
-    store._table.add(store._table.search().limit(5).to_arrow().drop_columns(["_distance"]))
+    store._table.add(store._table.search().limit(5).to_arrow())
     store._table.delete(f"id IN ({IDS[50]}, {IDS[60]})")
     messages.mark_deleted(connection, [IDS[70]])
     assert store.sync(connection) == 199
