@@ -131,6 +131,13 @@ async def test_learned_policy_decides_unless_the_even_rate_was_chosen(tmp_path: 
         assert not await talk.say_to_all("lol")
 
 
+async def test_where_members_send_single_messages_the_bot_soon_does(tmp_path: Path) -> None:
+    lines = ["lol\nno way"] * 6
+    async with talking(tmp_path, *lines, policy=POLICY) as talk:
+        sent = [[post.content for post in await talk.say("and?")] for _ in lines]
+    assert sent[0] == ["lol", "no way"] and sent[-1] == ["lol\nno way"]
+
+
 async def test_after_it_spoke_the_bot_reads_along(tmp_path: Path) -> None:
     async with talking(tmp_path, "sup") as talk:
         database.change_setting(talk.database, "response_rate", 0.0)
