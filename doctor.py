@@ -30,7 +30,7 @@ from computer import BAD, OK, ON_THE_COMPUTER, WARN, Found
 from data import discord_setup
 from model import base_models, catalog, chat_server
 from model.inference import EngineError
-from storage import database, lock_file
+from storage import database, lock_file, recall_trouble
 
 SKEW_SECONDS = 30.0
 BACKUP_DAYS = 14
@@ -156,6 +156,20 @@ def _known_sha256(path: Path) -> str | None:
         return None
 
 
+def _recall(settings: Config) -> Found:
+    trouble = None
+    if settings.database_path.exists():
+        with contextlib.closing(database.connect(settings.database_path)) as connection:
+            trouble = recall_trouble.find(connection)
+    if trouble is None:
+        return OK, "Nothing is known to be wrong with it."
+    since = time.strftime("%Y-%m-%d %H:%M", time.localtime(trouble[1]))
+    return WARN, (
+        f"The bot fails to look up older messages since {since} ({trouble[0]}). See its log; with "
+        f"the bot stopped, {settings.embeddings_dir} may be deleted: it is made anew."
+    )
+
+
 def _running(settings: Config) -> Found:
     is_open = _is_held(settings.data_dir / "instance" / "lock")
     beat = None
@@ -220,6 +234,7 @@ IN_THE_SETTINGS: dict[str, Callable[[Config], Found]] = {
     "Database": _database,
     "Model": _model,
     "Server": _server,
+    "Recall": _recall,
     "Running": _running,
     "Backups": _backups,
     "Discord": _discord,

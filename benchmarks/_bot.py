@@ -30,6 +30,7 @@ from model.inference import Engine, Sampling
 from model.prompts import Prompt
 from sandbox import community
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import Place, Post, World
 from storage import database, messages
 
@@ -143,21 +144,6 @@ async def talking(
                 if process.returncode is None:
                     process.kill()
                     await process.wait()
-
-
-def write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
-    values = {
-        "DISCORD_TOKEN": sandbox.world.token,
-        "DISCORD_API_BASE": sandbox.api,
-        "SERVER_ID": str(sandbox.world.guild_id),
-        "ADMIN_USERS": str(sandbox.world.owner_id),
-        "DATA_DIR": str(folder),
-        "MODELS_DIR": str(ROOT / "models"),
-        **changes,
-    }
-    path = folder / ".env"
-    path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-    return path
 
 
 def _fill(path: Path, count: int) -> None:

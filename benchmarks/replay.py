@@ -37,7 +37,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import _bot, _clock, _shape
+from benchmarks import _clock, _shape
 from benchmarks._clock import Clock
 from bot import commands, config, recall
 from bot import main as bot_main
@@ -49,6 +49,7 @@ from model.prompts import Prompt
 from sandbox import community
 from sandbox.community import Community, Line
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import Post, World, populate
 from storage import database, explanations, messages
 from storage.messages import Message, snowflake_time
@@ -166,7 +167,7 @@ async def _play(
     """Run the bot among the members; what they said, what it said, and how often it pinged."""
     with tempfile.TemporaryDirectory() as name:
         async with Sandbox(world, has_rate_limits=False) as sandbox:
-            settings = config.load(_bot.write_env(Path(name), sandbox))
+            settings = config.load(write_env(Path(name), sandbox))
             with contextlib.closing(database.connect(settings.database_path)) as connection:
                 _prepare(connection, world, rate)
                 if is_learned:

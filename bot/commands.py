@@ -18,10 +18,10 @@ from bot.model_commands import ModelCommands
 from bot.privacy_commands import PrivacyCommands
 from bot.reply_commands import ReplyCommands
 from bot.servers import Server, Servers
-from bot.setting_commands import SettingCommands
+from bot.setting_commands import SettingCommands, when_it_speaks
 from bot.step_commands import StepCommands
 from data import privacy
-from storage import database, messages, quiet, requests, shadow
+from storage import database, messages, quiet, recall_trouble, requests, shadow
 from storage.stats import Stats, stats
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,9 @@ class Admin(AdminCog):
         ]
         if shadow.is_on(here.connection):
             lines.append("Listening only (shadow): nothing is sent. !shadow off has it speak")
+        if trouble := recall_trouble.find(here.connection):
+            kind, since = trouble
+            lines.append(f"Recall of older messages fails since <t:{since:.0f}:f> ({kind})")
         if asked := requests.open_request(here.connection):
             heard = requests.answer(here.connection, asked.id)
             lines.append(f"Running: {asked.step}. {heard.text if heard else ''}".strip())
@@ -135,6 +138,7 @@ def _configuration(here: Server) -> list[str]:
     channels = here.config.channel_ids
     return [
         f"Answers {100 * settings.response_rate:.4g}% of messages, and always when mentioned",
+        when_it_speaks(here),
         f"Temperature {settings.temperature:g}, at most {settings.max_tokens} tokens, "
         f"top-p {settings.top_p:g}, min-p {settings.min_p:g}, repeat penalty "
         f"{settings.repeat_penalty:g}",

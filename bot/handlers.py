@@ -12,13 +12,14 @@ import discord
 
 from bot import honesty, hush, manners, participation, serious, visibility
 from bot.bursts import Bursts, Trigger
+from bot.own_bursts import OwnBursts
 from bot.participation import Balance, Reason
 from bot.response_cache import ResponseCache
 from bot.sending import Sender, nonce, typing
 from bot.shadow import Shadow
 from bot.typing_time import typing_seconds
 from bot.writing import Draft, Writer
-from data import discord_api, speaking, speaking_policy
+from data import discord_api, policies, speaking
 from data.speaking_policy import Policy
 from model.inference import AnyEngine, EngineBusy, EngineError
 from storage import database, explanations, messages, quiet
@@ -55,6 +56,7 @@ class Handler:
         self.bursts, self._sender = bursts or Bursts(), Sender()
         self._shadow = Shadow(connection, own_id)
         self._dice, self._balance = random.Random(), Balance()
+        self._own_bursts = OwnBursts()
         self._cache = ResponseCache(cache_seconds)
         self._spoke_at: dict[int, float] = {}
         self._reading: set[asyncio.Task[None]] = set()
@@ -189,7 +191,8 @@ class Handler:
             draft = await self._written(incoming, trigger)
             if draft is None:
                 return
-            first, *rest = draft.burst
+            burst = self._as_members_do(draft.burst)
+            first, *rest = burst
             took = time.monotonic() - started
             await self._type(first, took, trigger.is_addressed)
             since = list(messages.history(self._connection, message.channel_id, message.id))
@@ -199,7 +202,7 @@ class Handler:
             why = draft.why(reason.value, self._probability(message, reason))
             if not reason.is_addressed:
                 self._balance.spoke()
-            if self._shadow.takes(message, draft.burst, why, self._engine.name, started):
+            if self._shadow.takes(message, burst, why, self._engine.name, started):
                 return
             answers = incoming if self._is_reply(trigger, since) else None
             name = nonce(message.id, 0)
@@ -227,6 +230,11 @@ class Handler:
                 self._cache.keep(message, draft, time.monotonic())
             return draft
         return None
+
+    def _as_members_do(self, burst: Sequence[str]) -> Sequence[str]:
+        """A reply in as many messages as members send, once that was learned."""
+        policy = self._policy_in_force()
+        return self._own_bursts.of(burst, policy.habits.bursts) if policy else burst
 
     async def _go_on(self, incoming: discord.Message, burst: Sequence[str]) -> None:
         """Say the rest of a burst, a message at a time, until one cannot be sent."""
@@ -307,7 +315,7 @@ class Handler:
         return participation.chance(said, self._own_id, rate, policy, self._balance.shift)
 
     def _policy_in_force(self) -> Policy | None:
-        is_learned = speaking_policy.chosen(self._connection) == speaking_policy.LEARNED
+        is_learned = policies.chosen(self._connection) == policies.LEARNED
         return self._policy if is_learned else None
 
     def _said(self, message: Message) -> list[Message]:

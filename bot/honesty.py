@@ -4,8 +4,9 @@ English. A joking tone does not make the question a joke: "are you a bot lol" is
 """
 
 import re
-import unicodedata
 from collections.abc import Sequence
+
+from bot.plain_text import readable
 
 PLAIN = "I'm a bot: a language model writes my messages, no person does."
 ANSWERS = (
@@ -96,11 +97,7 @@ _A_HUMAN = re.compile(rf"{_INTERJECTIONS}(?:100 ?% |fully )?{_IS_HUMAN}[.! ]*$",
 _NO = re.compile(rf"{_INTERJECTIONS}(?:no+|nah+|nope|negative)\b")
 _YES = re.compile(rf"{_INTERJECTIONS}(?:ye+s+|yea+h*|ye[ap]|yup|of course|sure|obviously|duh)\b")
 
-_CODE = re.compile(r"```.*?(?:```|$)|`[^`]*`", re.DOTALL)
-_QUOTE = re.compile(r"^>.*$|\"[^\"]*\"|[\u201c\u201d][^\u201c\u201d]*[\u201c\u201d]", re.MULTILINE)
-_LINK = re.compile(r"https?://\S+|<a?:\w+:\d+>|<[#@]&?\d+>")
-_REPEATED = re.compile(r"(\w)\1{2,}")
-_APOSTROPHES = str.maketrans("\u2019\u2018\u02bc", "'''")
+_QUOTED = re.compile(r"\"[^\"]*\"|[\u201c\u201d][^\u201c\u201d]*[\u201c\u201d]")
 
 
 def asks(text: str, own_id: int = 0) -> bool:
@@ -144,15 +141,10 @@ def _is_untrue(reply: str, question: str) -> bool:
 
 
 def _plain(text: str, own_id: int = 0) -> str:
-    """Small letters without code, quotes, links, marks above letters, bold type or fun fonts.
+    """A text as the patterns read it, without what it quotes.
 
     "Is @bot a bot" reads "is bothere a bot"; elsewhere a mention of the bot only calls it.
     """
-    text = _QUOTE.sub(" ", _CODE.sub(" ", text[: 2 * LONGEST]))
+    text = _QUOTED.sub(" ", text[: 2 * LONGEST])
     text = re.sub(rf"(\bis\s+)<@!?{own_id}>", r"\1bothere", text, flags=re.IGNORECASE)
-    text = re.sub(rf"<@!?{own_id}>", " ", text)
-    text = _LINK.sub(" ", re.sub(r"<@!?\d+>", " somebody ", text))
-    text = unicodedata.normalize("NFKD", text.translate(_APOSTROPHES))
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
-    text = re.sub(r"[*_~|]+", "", _REPEATED.sub(r"\1", text.casefold()))
-    return "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()
+    return readable(re.sub(rf"<@!?{own_id}>", " ", text), repeats=1)

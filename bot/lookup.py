@@ -28,6 +28,9 @@ class Lookup(Recall):
         store = _Index(embeddings_dir, self._embedder)
         self._open = store, database.connect(database_path)
 
+    def _tell(self, trouble: str) -> None:
+        """Nothing: how the bot's own recall does is not known here."""
+
 
 class _Index(vectordb.VectorStore):
     def sync(self, connection: sqlite3.Connection) -> int:

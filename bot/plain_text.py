@@ -17,9 +17,16 @@ _STYLE = str.maketrans("", "", "*_~|")
 
 
 def plain(text: str) -> str:
-    """One line of small letters; marks that pile up or turn the direction are gone.
+    """A text in one line, as `readable` gives it; the middle of what is too long is left out."""
+    text = " ".join(readable(text).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - _END]} {text[-_END:]}"
 
-    A mention reads "somebody". Takes a few milliseconds at most, whatever the text.
+
+def readable(text: str, repeats: int = 2) -> str:
+    """Small letters, line by line; marks that pile up or turn the direction are gone.
+
+    A letter that is repeated often is left so many times. A mention reads "somebody". Takes a few
+    milliseconds at most, whatever the text.
     """
     text = unicodedata.normalize("NFKD", text[:_DISCORDS_LONGEST].translate(_MARKS))
     text = text[:_DISCORDS_LONGEST]  # a sign may become eighteen
@@ -27,6 +34,5 @@ def plain(text: str) -> str:
         text = "".join(c for c in text if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
     text = _QUOTED.sub(" ", _CODE.sub(" ", text))
     text = _MENTION.sub(" somebody ", _LINK.sub(" ", text))
-    text = _REPEATED.sub(r"\1\1", text.translate(_STYLE).casefold())
-    text = " ".join(text.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - _END]} {text[-_END:]}"
+    text = _REPEATED.sub(r"\1" * repeats, text.translate(_STYLE).casefold())
+    return "\n".join(" ".join(line.split()) for line in text.splitlines()).strip()

@@ -3,7 +3,8 @@
     python -m bot.playground [--env PATH]
 
 Reads calls from stdin and writes answers to stdout, JSON lines; ends when stdin closes. The models
-are in workers of their own, as the bot's is. What is said here is stored and logged nowhere.
+are in workers of their own, as the bot's is; that of the server in ENGINE_URL goes by its address.
+What is said here is stored and logged nowhere.
 """
 
 import argparse
@@ -27,9 +28,10 @@ from bot.lookup import Lookup
 from bot.window import Windows
 from bot.writing import SAMPLE, SEEN
 from data import conversations, links
-from model import picks, prompt_text, prompts
-from model.inference import Engine, EngineError, Sampling
+from model import picks, prompt_text, prompts, remote_engine
+from model.inference import AnyEngine, Engine, EngineError, Sampling
 from model.prompts import Prompt, Turn
+from model.remote_engine import RemoteEngine
 from storage import database, messages
 from storage.messages import Message
 
@@ -84,7 +86,7 @@ class Playground:
         self._own_id = settings.application_id
         self._common = links.common_words(messages.sample(connection, SAMPLE))
         self._windows = Windows()
-        self._engines: dict[Path, tuple[Engine, Lookup | None]] = {}
+        self._engines: dict[str, tuple[AnyEngine, Lookup | None]] = {}
         self._turn = asyncio.Lock()
         self._calls: dict[int, asyncio.Task[None]] = {}
 
@@ -158,7 +160,7 @@ class Playground:
             await self._write(call, engine, prompt, sampling)
 
     async def _write(
-        self, call: dict[str, Any], engine: Engine, prompt: Prompt, sampling: Sampling
+        self, call: dict[str, Any], engine: AnyEngine, prompt: Prompt, sampling: Sampling
     ) -> None:
         started = first = time.monotonic()
         text, pieces, is_stopped = "", 0, False
@@ -182,10 +184,10 @@ class Playground:
             rate=(pieces - 1) / (now - first) if pieces > 1 else None,
         )
 
-    async def _load(self, call: dict[str, Any]) -> tuple[Engine, Lookup | None]:
+    async def _load(self, call: dict[str, Any]) -> tuple[AnyEngine, Lookup | None]:
         """The engine of the model that is asked; those that nobody needs now make room."""
-        wanted = Path(call["model"])
-        for path in [p for p in self._engines if str(p) not in call["kept"]]:
+        wanted = str(call["model"])
+        for path in [p for p in self._engines if p not in call["kept"]]:
             await self._unload(path)
         if wanted not in self._engines:
             self._say(call, is_loading=True)
@@ -194,26 +196,33 @@ class Playground:
         await asyncio.shield(engine.start())  # a worker that loads cannot be told to stop
         return engine, lookup
 
-    async def _unload(self, path: Path) -> None:
+    async def _unload(self, path: str) -> None:
         engine, lookup = self._engines.pop(path)
         await engine.close()
         if lookup:
             lookup.close()
 
-    def _make(self, model: Path) -> tuple[Engine, Lookup | None]:
+    def _make(self, model: str) -> tuple[AnyEngine, Lookup | None]:
         settings = self._settings
         can_recall = playground_models.can_recall(settings)
-        engine = Engine(
-            model,
-            embedder_dir=settings.models_dir if can_recall else None,
-            embedder=settings.embedder,
-            context_length=settings.context_length,
-            threads=settings.threads,
-            gpu_layers=settings.gpu_layers,
-        )
+        common: Any = {
+            "embedder_dir": settings.models_dir if can_recall else None,
+            "embedder": settings.embedder,
+            "context_length": settings.context_length,
+            "threads": settings.threads,
+        }
+        engine: AnyEngine
+        if self._is_on_server(model):
+            asked, key = settings.engine_model, settings.engine_key
+            engine = RemoteEngine(model, model=asked, key=key, is_patient=False, **common)
+        else:
+            engine = Engine(Path(model), gpu_layers=settings.gpu_layers, **common)
         if not can_recall:
             return engine, None
         return engine, Lookup(engine, settings.database_path, settings.embeddings_dir)
+
+    def _is_on_server(self, model: str) -> bool:
+        return bool(model) and model == self._settings.engine_url
 
     async def _prompt(self, said: list[Message], lookup: Lookup | None) -> Prompt:
         """What the bot would hand to the model, `bot/handlers.py` does it alike."""
@@ -231,16 +240,17 @@ class Playground:
         )
 
     async def _prompt_text(self, call: dict[str, Any]) -> None:
-        """The very text that a model was given, read back from its tokens."""
-        given = call["given"]
+        """The very text that a model was given, read back from its tokens; a server has JSON."""
+        given, length = call["given"], self._settings.context_length
         turns, recalled = ([Turn(**t) for t in given["prompt"][k]] for k in ("turns", "recalled"))
-        text = await asyncio.to_thread(
-            prompt_text.given,
-            Path(call["model"]),
-            prompts.build(turns, recalled),
-            self._settings.context_length,
-            given["max_tokens"],
-        )
+        prompt = prompts.build(turns, recalled)
+        if self._is_on_server(call["model"]):
+            room = remote_engine.room_for(length, given["max_tokens"])
+            sent = prompts.api_messages(prompt, room)
+            text = json.dumps(sent, indent=1, ensure_ascii=False)
+        else:
+            path, most = Path(call["model"]), given["max_tokens"]
+            text = await asyncio.to_thread(prompt_text.given, path, prompt, length, most)
         self._say(call, text=text, done=True)
 
     async def _tally(self, call: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import sqlite3
 import time
@@ -15,7 +16,7 @@ from bot.config import UserError
 from data import privacy
 from model import catalog
 from model.inference import AnyEngine, EngineError
-from storage import database, embeddings, messages, vectordb
+from storage import database, embeddings, messages, recall_trouble, vectordb
 from storage.embeddings import Embedder, Vector
 from storage.messages import Message
 
@@ -47,6 +48,7 @@ class Recall:
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "recall")
         self._open: tuple[vectordb.VectorStore, sqlite3.Connection] | None = None
         self._looked_at = 0.0
+        self._trouble: str | None = None  # as it was told last
 
     async def related(
         self, text: str, known: Collection[int], channels: Collection[int] | None = None
@@ -62,6 +64,7 @@ class Recall:
             (vector,) = await self._engine.embed([text])
         except EngineError as error:
             log.warning("nothing recalled: %s", error)
+            await self._run(self._tell, type(error).__name__)
             return []
         found = await self._run(self._search, vector, channels)
         fresh = [(message, cosine) for message, cosine in found if message.id not in known]
@@ -71,13 +74,16 @@ class Recall:
         """Give every message a vector, the newest first, a batch at a time."""
         if self._engine.embedder is None:
             log.warning("no older messages are recalled: there is no embedder")
+            await self._run(self._tell, "no embedder")
             return
-        await self._run(self._open_store)
         while True:
             try:
+                if self._open is None:
+                    await self._run(self._open_store)
                 indexed = await self._index_batch()
-            except (EngineError, UserError, sqlite3.Error) as error:
+            except (EngineError, UserError, sqlite3.Error, *vectordb.DAMAGE) as error:
                 log.warning("indexing waits: %s", error)
+                await self._run(self._tell, type(error).__name__)
                 indexed = 0
             await asyncio.sleep(0.2 if indexed == BATCH else REST_SECONDS)
 
@@ -100,11 +106,12 @@ class Recall:
     def _open_store(self) -> None:
         database_path, embeddings_dir = self._places
         self._embedder = Embedder(**self._engine.embedder or {})
-        connection = database.connect(database_path)
         store = vectordb.VectorStore(embeddings_dir, self._embedder)
+        connection = database.connect(database_path)
         log.info("recall ready: %d messages", store.sync(connection))
         self._looked_at = time.monotonic()
         self._open = store, connection
+        self._tell("")
 
     def _search(
         self, vector: Vector, channels: Collection[int] | None
@@ -112,16 +119,18 @@ class Recall:
         assert self._open
         store, connection = self._open
         try:
-            cosines = dict(store.search(vector, vectordb.CANDIDATES, channels))
+            allows = privacy.audience(connection).allows
+            cosines = dict(store.search(vector, vectordb.CANDIDATES, channels, allows))
         except vectordb.DAMAGE as error:
             log.warning("recall index damaged (%s)", type(error).__name__)
+            self._tell(type(error).__name__)
             store.sync(connection)
             return []
+        self._tell(store.trouble)
         is_bge = self._embedder.name == catalog.EMBEDDERS[catalog.BGE_SMALL]
         least = SIMILAR_BGE if is_bge else SIMILAR
         close = messages.by_ids(connection, [i for i, cosine in cosines.items() if cosine >= least])
-        audience = privacy.audience(connection)
-        return [(m, cosines[m.id]) for m in close if audience.allows(m.author_id)]
+        return [(message, cosines[message.id]) for message in close]
 
     def _pending(self) -> list[Message]:
         assert self._open
@@ -132,8 +141,10 @@ class Recall:
         store, connection = self._open
         try:
             store.add(connection, ids, vectors)
+            self._tell(store.trouble)
         except vectordb.DAMAGE as error:
             log.warning("recall index damaged (%s)", type(error).__name__)
+            self._tell(type(error).__name__)
             store.sync(connection)
 
     def _look(self) -> None:
@@ -144,6 +155,17 @@ class Recall:
             store.sync(connection)
             store.tidy(connection)
             self._looked_at = time.monotonic()
+
+    def _tell(self, trouble: str) -> None:
+        """Keep for others that recall fails, or works again, where that has changed."""
+        if trouble == self._trouble:
+            return
+        with (
+            contextlib.suppress(UserError, sqlite3.Error),  # the next failure tries again
+            contextlib.closing(database.connect(self._places[0])) as connection,
+        ):
+            recall_trouble.note(connection, trouble, time.time())
+            self._trouble = trouble
 
 
 def choose(found: Iterable[tuple[Message, float]], now: float) -> list[Message]:

@@ -9,6 +9,8 @@ from discord.ext import commands
 
 from bot import typed_numbers
 from bot.admin_cog import AdminCog, Context, WrongValue, answer
+from bot.servers import Server
+from data import policies, speaking_policy
 from storage import database, quiet, shadow
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,10 @@ _QUIET = (
     "it is not for this channel alone. Such as: quiet 30, quiet 30 everywhere, quiet off."
 )
 _SHADOW = "shadow takes on, off or status."
+_POLICY = (
+    "setpolicy takes learned or rate. learned: it speaks unasked when members would; rate: at an "
+    "even rate."
+)
 _SUGGESTED = {"10 minutes": "10", "an hour": "60", "a day": "1440", "speak again": OFF}
 
 
@@ -148,6 +154,20 @@ class SettingCommands(AdminCog):
             f"{written:,}; python scripts/4_evaluate_personality.py --shadow judges that.",
         )
 
+    @commands.hybrid_command(description="Speak unasked when members would, or evenly")  # type: ignore[arg-type]
+    @app_commands.default_permissions(manage_guild=True)
+    @app_commands.describe(policy="learned: when members would; rate: at an even rate")
+    @app_commands.choices(policy=[app_commands.Choice(name=p, value=p) for p in policies.POLICIES])
+    async def setpolicy(self, context: Context, *, policy: str = "") -> None:
+        """Speak unasked when members would (`learned`), or at an even rate (`rate`)."""
+        asked = policy.strip().casefold()
+        if asked not in policies.POLICIES:
+            raise WrongValue(_POLICY)
+        here = self._here(context)
+        policies.choose(here.connection, asked)
+        log.info("policy set to %s by %d", asked, context.author.id)
+        await answer(context, f"{when_it_speaks(here)}.")
+
     def _keep(self, setting: str, value: float, context: Context) -> None:
         database.change_setting(self._here(context).connection, setting, value)
         log.info("%s set to %g by %d", setting.replace("_", " "), value, context.author.id)
@@ -157,6 +177,18 @@ class SettingCommands(AdminCog):
         was_quiet = quiet.end(self._here(context).connection, None if is_everywhere else here)
         log.info("quiet ended in %d by %d", context.channel.id, context.author.id)
         return "Speaking again." if was_quiet else "It was not quiet here."
+
+
+def when_it_speaks(here: Server) -> str:
+    """Which policy is in force for what nobody asked for; without a learned one, how to get it."""
+    if policies.chosen(here.connection) == policies.RATE:
+        return "Unasked, it speaks at an even rate"
+    if speaking_policy.load(here.config.participation_path):
+        return "Unasked, it speaks when members would, as learned before it was last started"
+    return (
+        "Unasked, it speaks at an even rate until it has learned when members do: run "
+        "python scripts/3_train_model.py --participation-only, then !restart"
+    )
 
 
 def _span(text: str) -> tuple[int | str, bool]:

@@ -63,10 +63,6 @@ class Habits:
         roll = dice.random()
         return roll < self.replies[_row(between)][_column(seconds)] if self.replies else None
 
-    def burst_size(self, dice: random.Random) -> int:
-        """How many messages an answer has."""
-        return dice.choices(range(1, len(self.bursts) + 1), self.bursts)[0]
-
     def reaction(self, message: Message, dice: random.Random) -> str | None:
         """The emoji that answers a message instead of words; None for words."""
         roll = dice.random()

@@ -10,16 +10,13 @@ import json
 import logging
 import math
 import os
-import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bot.config import UserError
 from data.habits import Habits
 from data.speaking import FACTS, Scene
-from storage import database
 from storage.messages import Message
 
 log = logging.getLogger(__name__)
@@ -31,9 +28,6 @@ _GARBAGE = (
     *(ArithmeticError, AttributeError, RecursionError),
 )
 LARGEST = 1e4  # no weight of an honest file comes near
-
-LEARNED, RATE = POLICIES = ("learned", "rate")
-_SETTING = "participation_policy"
 
 Curve = tuple[tuple[float, float], ...]
 """(what is added to the score, the share of messages after which the bot speaks), ascending."""
@@ -87,18 +81,6 @@ class Policy:
         return points[-1][1] + wanted - points[-1][0]
 
 
-def chosen(connection: sqlite3.Connection) -> str:
-    """`learned`: as members do, once that was learned; `rate`: at an even rate."""
-    return RATE if database.recall(connection, _SETTING) == RATE else LEARNED
-
-
-def choose(connection: sqlite3.Connection, name: str) -> None:
-    """Keep which policy decides. Raises `UserError` for one that does not exist."""
-    if name not in POLICIES:
-        raise UserError(f"There is no policy {name!r}; choose one of: {', '.join(POLICIES)}.")
-    database.remember(connection, _SETTING, name)
-
-
 def logistic(score: float) -> float:
     """The chance that belongs to log odds."""
     return 0.5 * (1 + math.tanh(score / 2))
@@ -126,15 +108,7 @@ def load(path: Path) -> Policy | None:
         return _parse(data)
     except FileNotFoundError:
         return None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        LookupError,
-        ArithmeticError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except _GARBAGE as error:
         log.warning(
             "%s cannot be used (%s), so the bot speaks at an even rate; "
             "python scripts/3_train_model.py --participation-only makes it anew",

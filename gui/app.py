@@ -24,6 +24,7 @@ from gui.guidance import Guidance
 from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.session import Way
+from gui.settings_fields import FIELDS
 from gui.snapshot import Snapshot
 from gui.surroundings import SHOW, Surroundings
 from single_instance import Instance
@@ -102,7 +103,7 @@ class App:
         self.playground: Playground | None = None
         self.settings: SettingsWindow | None = None
         self.live: Live | None = None
-        wishes = Wishes(self.close, self.put_away, self.lead, self.open_settings)
+        wishes = Wishes(self.close, self.put_away, self.mend, self.open_settings)
         self.window = MainWindow(root, presenter, wishes, self._pages())
         self.guidance = Guidance(root, start.env_path)
         for keys, step in _ZOOM.items():
@@ -171,15 +172,25 @@ class App:
         self.presenter.stop()
         self.guidance.show(finished, mend)
 
+    def mend(self, place: str) -> None:
+        """Go where an error is mended: a step of the first run, or a field of the settings."""
+        if place in FIELDS:
+            self._settings().point_at(place)
+        else:
+            self.lead(place)
+
     def open_settings(self, section: str = "") -> None:
         """Show the settings window, the section named or the one that was shown last."""
+        self._settings().raise_(section)
+
+    def _settings(self) -> "SettingsWindow":
         if self.settings is None:
             from gui.components.settings_window import SettingsWindow
             from gui.settings_form import Form
 
             form = Form(self._start.env_path, self._folder)
             self.settings = SettingsWindow(self.root, form, self.presenter, self.prefer)
-        self.settings.raise_(section)
+        return self.settings
 
     def minimise(self) -> None:
         """Go to the tray as soon as there is one, until then to the taskbar."""

@@ -113,9 +113,10 @@ class Live:
         return self._reports[1]
 
     def newest_page(self) -> Path | None:
-        """The report that was written last, as a page for a browser."""
-        pages = (self._session.data_dir / "reports").glob("*.html")
-        return max(pages, key=_stamp, default=None)
+        """The newest report that has one, as a page for a browser."""
+        folder = self._session.data_dir / "reports"
+        pages = (folder / f"{one['name']}.{one['quant']}.html" for one in reversed(self.reports()))
+        return next((page for page in pages if page.is_file()), None)
 
     def exchanges(self) -> list[Exchange]:
         """The bot's newest replies, and what they answered."""

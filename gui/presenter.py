@@ -236,7 +236,7 @@ class Presenter:
             week=snapshot.week_rows(figures),
             step=self.pipeline.view,
             chat_url=self.session.chat_url,
-            mend="" if self.session.chat_url else mending.step_for(controller.reason),
+            mend="" if self.session.chat_url else mending.place_for(controller.reason),
         )
 
     def _remark(self, state: State) -> str:
@@ -266,7 +266,7 @@ class Presenter:
             day=snapshot.day_rows(Stats(), 0),
             week=snapshot.week_rows(Stats()),
             setup=view,
-            mend=mending.step_for(error),
+            mend=mending.place_for(error),
         )
 
     def _open(self, session: Session) -> None:

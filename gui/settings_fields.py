@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from data.policies import LEARNED, RATE
 from data.privacy import MODES
 
 ENV, LAUNCHER, DATABASE, SYSTEM = "env", "launcher", "database", "system"
@@ -37,6 +38,7 @@ _LEVELS = (
     ("DEBUG", "Debug: everything"),
 )
 _EMBEDDERS = (("minilm", "MiniLM"), ("bge-small", "bge-small: 133 MB more to fetch"))
+_POLICIES = ((LEARNED, "When members would, once that is learned"), (RATE, "At an even rate"))
 _CONSENT = ("The admins decide", "Members can opt out", "Only members who opted in")
 _CONTEXTS = _numbers("tokens", 1024, 2048, 4096, 8192, 16384, 32768)
 _DAYS = _numbers("days", 0, 30, 90, 180, 365, 730, zero="Forever")
@@ -136,6 +138,14 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
             "Only listen (shadow)",
             "It decides and writes, sends nothing, and keeps what it would have said for 30 days. "
             "Step 4 with --shadow judges that.",
+        ),
+        Field(
+            "policy",
+            DATABASE,
+            CHOICE,
+            "Speaks unasked",
+            "How often is up to the slider. Step 3 learns when members would.",
+            _POLICIES,
         ),
         Field(
             "share_cap",

@@ -8,6 +8,7 @@ python -m gui.settings_form --set NAME=VALUE [--set NAME=VALUE ...]
 import argparse
 import contextlib
 import dataclasses
+import sqlite3
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from bot import config
 from bot.config import UserError
-from data import privacy
+from data import policies, privacy
 from gui import env_file, preferences
 from gui.autostart import Autostart, command
 from gui.first_run import finish
@@ -58,21 +59,26 @@ class Form:
     def __init__(
         self, env_path: Path | None, folder: Path, autostart: Autostart | None = None
     ) -> None:
+        self._env_path, self._folder = env_path, folder
         self._here = finish.folders(env_path)
-        self._folder = folder
         self._autostart = autostart or Autostart(command())
 
     def load(self) -> dict[str, str]:
         """Every setting as it is now."""
+        self._here = finish.folders(self._env_path)  # it may have been mended
         texts = env_file.read(self._here.env_path)
         own = dataclasses.asdict(preferences.read(self._folder))
-        found = {"at_login": self._autostart.is_enabled, **self._in_database()}
+        found = {"at_login": self._autostart.is_enabled, **_NO_DATABASE, **self._in_database()}
         for name, field in FIELDS.items():
             if field.home == ENV:
                 found[name] = texts.get(name, "").strip() or _DEFAULTS.get(name, "")
             elif field.home == LAUNCHER:
                 found[name] = own[name]
         return {name: _text(found[name]) for name in FIELDS}
+
+    def load_live(self) -> dict[str, str]:
+        """Every setting that others may change at any time; none while they cannot be read."""
+        return {name: _text(value) for name, value in self._in_database().items() if name in FIELDS}
 
     def check(self, name: str, text: str) -> str:
         """What is wrong with a value, as a sentence; empty when it would do."""
@@ -118,6 +124,7 @@ class Form:
         is_complete = config.works(path)
         try:
             env_file.write(path, values, needs_discord=is_complete)
+            self._here = finish.folders(self._env_path)
         except OSError as error:
             raise UserError(
                 f"Cannot write {path}: {error.strerror or error}. Make room, or make the folder "
@@ -128,17 +135,18 @@ class Form:
         return self._here.env_path.resolve().parent / Path(text).expanduser()
 
     def _in_database(self) -> dict[str, Any]:
-        mode, words, live = privacy.ADMIN, "", database.Settings()
-        is_shadow = False
         path = self._here.database_path
-        with contextlib.suppress(UserError):
+        with contextlib.suppress(UserError, sqlite3.OperationalError):
             if path.exists():
                 with contextlib.closing(database.connect(path)) as connection:
-                    mode, live = privacy.consent_mode(connection), database.settings(connection)
-                    words = database.recall(connection, "hush_words") or ""
-                    is_shadow = shadow.is_on(connection)
-        numbers = {name: f"{value:g}" for name, value in dataclasses.asdict(live).items()}
-        return {"shadow": is_shadow, "consent_mode": mode, "hush_words": words, **numbers}
+                    return {
+                        "shadow": shadow.is_on(connection),
+                        "policy": policies.chosen(connection),
+                        "consent_mode": privacy.consent_mode(connection),
+                        "hush_words": database.recall(connection, "hush_words") or "",
+                        **_numbers(database.settings(connection)),
+                    }
+        return {}
 
     def _write_database(self, values: dict[str, str]) -> None:
         with contextlib.closing(database.connect(self._here.database_path)) as connection:
@@ -147,6 +155,8 @@ class Form:
                     privacy.set_consent_mode(connection, text)
                 elif name == "shadow":
                     shadow.switch(connection, text == YES)
+                elif name == "policy":
+                    policies.choose(connection, text)
                 elif name in database.LIMITS:
                     database.change_setting(connection, name, text)
                 else:
@@ -156,6 +166,19 @@ class Form:
 def needs_restart(changes: Mapping[str, str]) -> bool:
     """Whether the bot must be started anew to follow."""
     return any(FIELDS[name].home == ENV for name in changes)
+
+
+def _numbers(live: database.Settings) -> dict[str, str]:
+    return {name: f"{value:g}" for name, value in dataclasses.asdict(live).items()}
+
+
+_NO_DATABASE: dict[str, Any] = {
+    "shadow": False,
+    "policy": policies.LEARNED,
+    "consent_mode": privacy.ADMIN,
+    "hush_words": "",
+    **_numbers(database.Settings()),
+}
 
 
 def _text(value: Any) -> str:

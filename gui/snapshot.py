@@ -32,7 +32,7 @@ class Snapshot:
     step: StepView = dataclasses.field(default_factory=StepView)
     setup: SetupView | None = None
     chat_url: str | None = None
-    mend: str = ""  # the step of the first run that mends `reason`
+    mend: str = ""  # the step of the first run, or the setting, that mends `reason`
 
 
 def facts(uptime: float | None, memory_mb: float, model: str, since_reply: float | None) -> Rows:

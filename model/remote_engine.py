@@ -31,7 +31,7 @@ class RemoteEngine:
     """Replies of a server's model; the calls are `Engine`'s.
 
     `model` is the one to ask, or "" for the server's first; `embedder_dir` and `embedder` are as
-    for `Engine`.
+    for `Engine`. `is_patient`: a server that cannot be reached at the start is waited for.
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class RemoteEngine:
         embedder: str = "",
         context_length: int = 2048,
         threads: int = 0,
+        is_patient: bool = True,
     ) -> None:
-        self.name = _short(model)
+        self.name = short(model)
         self._url, self._model, self._key = url, model, key
         self._context_length = context_length
         self._server = ChatServer(url, key)
         self._vectors = Engine(None, embedder_dir=embedder_dir, embedder=embedder, threads=threads)
+        self._has_vectors, self._is_patient = embedder_dir is not None, is_patient
         self._takes_extras = True
 
     @property
@@ -58,7 +60,7 @@ class RemoteEngine:
         return self._vectors.embedder
 
     async def start(self) -> None:
-        """Find the model, waiting for the server if need be.
+        """Find the model, waiting for the server if need be; without patience `EngineError`.
 
         Raises `UserError` for a wrong key or address, and a model that the server does not have.
         """
@@ -70,11 +72,14 @@ class RemoteEngine:
                 self._model = await chat_server.find_model(self._url, self._key, self._model)
                 break
             except EngineError as error:
+                if not self._is_patient:
+                    raise
                 log.warning("no model at %s yet: %s; trying again in %d s", host, error, wait)
                 await asyncio.sleep(wait)
-        self.name = _short(self._model)
+        self.name = short(self._model)
         log.info("replies come from %s at %s", self.name, host)
-        await self._vectors.start()
+        if self._has_vectors:
+            await self._vectors.start()
 
     async def reply(
         self, prompt: Prompt, sampling: Sampling, channel_id: int
@@ -84,7 +89,7 @@ class RemoteEngine:
         Raises `EngineError`. What the server refuses is asked once more: shorter where it was too
         long, else, from then on, without what not every server knows.
         """
-        room = max(self._context_length - sampling.max_tokens - SPARE_TOKENS, 1)
+        room = room_for(self._context_length, sampling.max_tokens)
         is_shortened = has_begun = False
         while True:
             try:
@@ -156,7 +161,12 @@ class RemoteEngine:
         return request
 
 
-def _short(model: str) -> str:
+def room_for(context_length: int, max_tokens: int) -> int:
+    """The tokens of a context that a prompt may take."""
+    return max(context_length - max_tokens - SPARE_TOKENS, 1)
+
+
+def short(model: str) -> str:
     """A model's id without folders: some servers name a file of theirs."""
     name = model.replace("\\", "/").rpartition("/")[2].removesuffix(".gguf")
     return "".join(filter(str.isprintable, name))[:80] or "a server's model"

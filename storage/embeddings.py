@@ -11,7 +11,7 @@ import numpy.typing as npt
 from storage import messages
 
 Vector = npt.NDArray[np.float32]
-Row = tuple[int, int, bytes]  # a message's id, its channel, its vector's float32 numbers
+Row = tuple[int, int, int, bytes]  # a message's id, channel, author; its vector's float32 numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,13 +46,13 @@ def save(
 
     What was erased or deleted while it was being embedded gets none.
     """
-    channels = {m.id: m.channel_id for m in messages.by_ids(connection, ids)}
-    pairs = zip(ids, vectors, strict=True)
-    rows = [(i, channels[i], vector.tobytes()) for i, vector in pairs if i in channels]
-    known = number(connection, embedder)
+    known = {message.id: message for message in messages.by_ids(connection, ids)}
+    pairs = ((known.get(i), vector) for i, vector in zip(ids, vectors, strict=True))
+    rows = [(m.id, m.channel_id, m.author_id, vector.tobytes()) for m, vector in pairs if m]
+    maker = number(connection, embedder)
     connection.executemany(
         "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?)",
-        [(message_id, known, vector) for message_id, _, vector in rows],
+        [(message_id, maker, vector) for message_id, _, _, vector in rows],
     )
     return rows
 
@@ -71,7 +71,7 @@ def stored(
 ) -> Iterator[Row]:
     """The vectors of these messages by this embedder."""
     return connection.execute(
-        "SELECT e.message_id, m.channel_id, e.vector FROM embeddings e JOIN messages m"
+        "SELECT e.message_id, m.channel_id, m.author_id, e.vector FROM embeddings e JOIN messages m"
         " ON m.message_id = e.message_id"
         " WHERE e.embedder_id = ? AND e.message_id IN (SELECT value FROM json_each(?))",
         (number(connection, embedder), json.dumps(wanted)),

@@ -6,7 +6,7 @@ so the few with the most in common are nearly sure to hold the nearest, which th
 themselves then tell.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +19,14 @@ _NEVER = 65_535  # more bits than any two differ in
 
 
 class Sketches:
-    """Sketches of messages' vectors, with the channel of each, and its row in a table.
+    """Sketches of messages' vectors, with the channel and author of each, and its row in a table.
 
-    Takes 68 bytes for a vector of 384 numbers. `ids` and `rows` are in the same order.
+    Takes 72 bytes for a vector of 384 numbers. `ids` and `rows` are in the same order.
     """
 
     def __init__(self, dimension: int) -> None:
         self.ids = self.rows = np.empty(0, np.int64)
-        self._channels: dict[int, int] = {}  # a short number for each
-        self._places = np.empty(0, np.int32)  # these numbers
+        self._channels, self._authors = Marks(), Marks()
         self._bits = np.empty((-(-dimension // 64), 0), np.uint64)
         self._average = np.zeros(dimension, np.float32)
 
@@ -41,30 +40,41 @@ class Sketches:
         is_known: npt.NDArray[np.bool_] = np.append(self.ids, -1)[found] == ids
         kept = found[is_known]
         self.ids, self.rows = self.ids[kept], rows[is_known]
-        self._places, self._bits = self._places[kept], self._bits[:, kept]
+        self._channels.keep(kept)
+        self._authors.keep(kept)
+        self._bits = self._bits[:, kept]
         return ~is_known
 
-    def add(self, ids: Numbers, rows: Numbers, channels: Numbers, vectors: Floats) -> None:
+    def add(
+        self, ids: Numbers, rows: Numbers, channels: Numbers, authors: Numbers, vectors: Floats
+    ) -> None:
         """Sketch vectors, one a line."""
         if not len(self.ids) and len(vectors):
             self._average = vectors[:AVERAGED].mean(axis=0)
-        known = self._channels
-        places = [known.setdefault(channel, len(known)) for channel in channels.tolist()]
+        self._channels.add(channels)
+        self._authors.add(authors)
         self._bits = np.hstack([self._bits, self._sketched(vectors)])
-        self._places = np.concatenate([self._places, np.array(places, np.int32)])
         self.ids = np.concatenate([self.ids, ids])
         self.rows = np.concatenate([self.rows, rows])
 
     def closest(
-        self, vector: Floats, count: int, channels: Collection[int] | None = None
+        self,
+        vector: Floats,
+        count: int,
+        channels: Collection[int] | None = None,
+        allows: Callable[[int], bool] | None = None,
     ) -> Numbers:
-        """The rows of the `count` that look most alike, of these channels alone if given."""
+        """The rows of the `count` that look most alike.
+
+        If given, of these channels alone, and of the authors that `allows` holds for.
+        """
         differing = np.zeros(len(self.ids), np.uint16)
         for word, theirs in zip(self._sketched(vector[None])[:, 0], self._bits, strict=True):
             differing += np.bitwise_count(theirs ^ word)
         if channels is not None:
-            is_barred = np.array([channel not in channels for channel in self._channels], bool)
-            differing[is_barred[self._places]] = _NEVER
+            differing[~self._channels.are(channels.__contains__)] = _NEVER
+        if allows is not None:
+            differing[~self._authors.are(allows)] = _NEVER
         best: Numbers = np.arange(len(differing))
         if count < len(best):
             best = np.argpartition(differing, count)[:count]
@@ -78,3 +88,25 @@ class Sketches:
         padded = np.zeros((len(bits), 8 * len(self._bits)), np.uint8)
         padded[:, : bits.shape[1]] = bits
         return np.ascontiguousarray(padded.view(np.uint64).T)
+
+
+class Marks:
+    """A long number for each of many sketches, of which there are few: 4 bytes for a sketch."""
+
+    def __init__(self) -> None:
+        self._short: dict[int, int] = {}  # a number for each of the long ones
+        self._marks = np.empty(0, np.int32)
+
+    def add(self, marks: Numbers) -> None:
+        """The marks of further sketches."""
+        short = [self._short.setdefault(mark, len(self._short)) for mark in marks.tolist()]
+        self._marks = np.concatenate([self._marks, np.array(short, np.int32)])
+
+    def keep(self, places: Numbers) -> None:
+        """Only those at these places are left."""
+        self._marks = self._marks[places]
+
+    def are(self, wanted: Callable[[int], bool]) -> npt.NDArray[np.bool_]:
+        """For each sketch whether its mark is wanted."""
+        found: npt.NDArray[np.bool_] = np.array([wanted(m) for m in self._short], bool)[self._marks]
+        return found

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,8 @@ CACHE_BYTES = 16 << 20
 class VectorStore:
     """The nearest messages to a vector. Calls block and must come from one thread at a time.
 
-    `failures` counts how often the table could not be tidied up.
+    `failures` counts how often the table could not be tidied up; `trouble` is the kind of error
+    with which it failed last, "" once it worked.
     """
 
     def __init__(self, path: Path, embedder: Embedder) -> None:
@@ -53,6 +54,7 @@ class VectorStore:
         self._files = path / f"{TABLE}.lance"
         self._embedder, self._schema = embedder, _schema(embedder)
         self.failures = self._failed_in_a_row = 0
+        self.trouble = ""
         self._tidy_at = 0.0
         self._table: Any = self._open()
 
@@ -92,14 +94,18 @@ class VectorStore:
         self.tidy(connection)
 
     def search(
-        self, vector: Vector, limit: int, channels: Collection[int] | None = None
+        self,
+        vector: Vector,
+        limit: int,
+        channels: Collection[int] | None = None,
+        allows: Callable[[int], bool] | None = None,
     ) -> list[tuple[int, float]]:
         """The nearest message ids with their cosine similarity, the best first.
 
-        Of these channels only, where they are given.
+        Where they are given, of these channels and of authors that `allows` holds for only.
         """
         self._refresh()
-        rows = self._sketches.closest(vector, max(limit, CANDIDATES), channels)
+        rows = self._sketches.closest(vector, max(limit, CANDIDATES), channels, allows)
         found = self._read(rows, "id", "vector")
         known = self._matrix(found)
         cosines = known @ vector / (np.linalg.norm(known, axis=1) * np.linalg.norm(vector))
@@ -116,12 +122,12 @@ class VectorStore:
         try:
             self._table.optimize(cleanup_older_than=OLD)
             self._refresh()
-            self._failed_in_a_row = 0
+            self._failed_in_a_row, self.trouble = 0, ""
         except DAMAGE as error:
             self.failures += 1
             self._failed_in_a_row += 1
-            kind = type(error).__name__
-            log.error("recall index not tidied (%s), %d times by now", kind, self.failures)
+            self.trouble = type(error).__name__
+            log.error("recall index not tidied (%s), %d times by now", self.trouble, self.failures)
             if self._failed_in_a_row % FAILURES == 0:
                 self._table = self._create()
                 self.sync(connection)
@@ -129,12 +135,17 @@ class VectorStore:
         self._tidy_at = now + (now - started) / TIDY_SHARE
 
     def forget(self, connection: sqlite3.Connection) -> int:
-        """Drop every vector that SQLite no longer holds, from older files too; how many."""
-        kept = embeddings.ids(connection, self._embedder)
+        """Drop every vector that SQLite no longer holds, from older files too; how many.
+
+        LanceDB leaves deleted rows in a file that holds many others, so all of it is written anew.
+        """
+        kept = np.array(embeddings.ids(connection, self._embedder), np.int64)
         try:
             self._refresh()
-            gone = np.setdiff1d(self._sketches.ids, np.array(kept, np.int64))
-            self._delete(gone)
+            gone = np.setdiff1d(self._sketches.ids, kept)
+            # whoever searches meanwhile finds the new version
+            self._table = self._database.create_table(TABLE, schema=self._schema, mode="overwrite")
+            self._copy(connection, kept)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that readers of older versions must look anew
                 self._table.optimize(
@@ -177,9 +188,10 @@ class VectorStore:
         ids, rows = _ints(found, "id"), _ints(found, "_rowid")
         new = rows[self._sketches.follow(ids, rows)]
         for start in range(0, len(new), CHUNK):
-            part = self._read(new[start : start + CHUNK], "id", "channel", "vector")
-            ids, rows, places = (_ints(part, name) for name in ("id", "_rowid", "channel"))
-            self._sketches.add(ids, rows, places, self._matrix(part))
+            part = self._read(new[start : start + CHUNK], "id", "channel", "author", "vector")
+            ids, rows = _ints(part, "id"), _ints(part, "_rowid")
+            channels, authors = _ints(part, "channel"), _ints(part, "author")
+            self._sketches.add(ids, rows, channels, authors, self._matrix(part))
         self._version = version
 
     def _read(self, rows: npt.NDArray[np.int64], *columns: str) -> Any:
@@ -210,10 +222,10 @@ class VectorStore:
 
         if not (rows := list(rows)):
             return
-        ids, channels, vectors = zip(*rows, strict=True)
+        ids, channels, authors, vectors = zip(*rows, strict=True)
         numbers = np.frombuffer(b"".join(vectors), np.float32)
         column = pyarrow.FixedSizeListArray.from_arrays(numbers, self._embedder.dimension)
-        self._table.add(pyarrow.table([ids, channels, column], schema=self._schema))
+        self._table.add(pyarrow.table([ids, channels, authors, column], schema=self._schema))
 
 
 def forget(path: Path, connection: sqlite3.Connection) -> int:
@@ -253,6 +265,7 @@ def _schema(embedder: Embedder) -> Any:
     columns = [
         pyarrow.field("id", pyarrow.int64()),
         pyarrow.field("channel", pyarrow.int64()),
+        pyarrow.field("author", pyarrow.int64()),
         pyarrow.field("vector", pyarrow.list_(pyarrow.float32(), embedder.dimension)),
     ]
     return pyarrow.schema(columns, {"embedder": json.dumps(dataclasses.asdict(embedder))})

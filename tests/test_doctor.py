@@ -19,13 +19,13 @@ import single_instance
 from bot import config
 from model import catalog, report
 from sandbox.server import Sandbox
-from storage import database, messages
+from sandbox.settings import write_env
+from storage import database, messages, recall_trouble
 from storage.database import Heartbeat
 from storage.messages import Message
 from tests.gui.test_live import facts
 from tests.loopback import running, small_world
 from tests.model import chat_servers
-from tests.settings import write_env
 
 TOKEN = "MTIzNDU2Nzg5MDEyMzQ1Njc4.GhIjKl.abcdefghijklmnopqrstuvwxyz0"
 EMPTY_GGUF = b"GGUF\x03" + bytes(100)  # whole: no keys, no tensors, and some room
@@ -68,6 +68,14 @@ def test_settings_that_are_missing_are_named(tmp_path: Path) -> None:
     path.write_text("")
     assert states(path)["Settings"] == computer.BAD
     assert "DISCORD_TOKEN is missing" in text_of(path, "Settings")
+
+
+def test_that_recall_fails_is_told(env: Path) -> None:
+    connection = database.connect(config.load(env).database_path)
+    assert states(env)["Recall"] == computer.OK
+    recall_trouble.note(connection, "OSError", time.time())
+    assert states(env)["Recall"] == computer.WARN
+    assert "(OSError)" in text_of(env, "Recall")
 
 
 def test_a_damaged_database_is_told_and_leads_to_the_backups(env: Path) -> None:

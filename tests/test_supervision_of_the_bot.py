@@ -12,10 +12,10 @@ from bot.logs import LogLine
 from bot_controller import STOP_SECONDS, State
 from gui.session import Session, session
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import World
 from storage import database
 from tests.scripted_bot import alive
-from tests.settings import write_env
 
 MEMBER = 2**60
 

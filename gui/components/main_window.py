@@ -36,7 +36,7 @@ class Page(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What is beyond the window: to end it all, hide, redo a step of the first run, settings."""
+    """What is beyond the window: to end it all, hide, mend what is wrong, settings."""
 
     close: Callable[[], None]
     put_away: Callable[[], None]

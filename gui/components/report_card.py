@@ -47,4 +47,4 @@ def _line(facts: Facts) -> str:
     side = facts["sides"][CANDIDATE]
     low, high = side["detection"]["auc_95"]
     found = side["detection"]["auc"]
-    return f"{facts['model']}: match {side['match']:.0%}, AUC {found:.2f} ({low:.2f} to {high:.2f})"
+    return f"{facts['name']}: match {side['match']:.0%}, AUC {found:.2f} ({low:.2f} to {high:.2f})"

@@ -30,7 +30,7 @@ class SettingsWindow:
     ) -> None:
         self._form, self._presenter, self._keep = form, presenter, keep
         self._before: dict[str, str] = {}
-        self._timer = ""
+        self._timer = self._refreshes = ""
         self.section = ""
         self.rows: dict[str, Row] = {}
         self.bodies: dict[str, Any] = {}
@@ -96,6 +96,13 @@ class SettingsWindow:
         self.window.focus_set()
         self._refresh()
 
+    def point_at(self, name: str) -> None:
+        """Come to the front with one setting, and say what is wrong with it."""
+        self.raise_(_section_of(name))
+        self._check(name)
+        self.rows[name].focus()
+        self._say("Correct this, save it, and start the bot again.")
+
     def turn_to(self, title: str) -> None:
         """Show a section; its widgets are made when it is first looked at."""
         if title not in self.bodies:
@@ -159,8 +166,7 @@ class SettingsWindow:
         for name, row in self.rows.items():
             row.show_problem(problems.get(name, ""))
         first = next(iter(problems))
-        titles = (title for title, fields in SECTIONS.items() for f in fields if f.name == first)
-        self.turn_to(next(titles))
+        self.turn_to(_section_of(first))
         self.rows[first].focus()
         self._say("Nothing was saved: something is wrong in a field.", theme.DANGER)
 
@@ -210,11 +216,24 @@ class SettingsWindow:
         self._presenter.restart()
 
     def _refresh(self) -> None:
-        """Keep the list of people up while somebody looks at it."""
+        """Show what others change while somebody looks at it."""
+        if self._refreshes:
+            self.window.after_cancel(self._refreshes)
+            self._refreshes = ""
         if self.window.winfo_viewable():
+            if self._before:
+                self._follow()
             if self.people and self.section == PRIVACY:
                 self.people.show()
-            self.window.after(REFRESH_MS, self._refresh)
+            self._refreshes = self.window.after(REFRESH_MS, self._refresh)
+
+    def _follow(self) -> None:
+        """Take over what was changed elsewhere, but for what is being edited here."""
+        for name, text in self._form.load_live().items():
+            row, before = self.rows.get(name), self._before[name]
+            if row and row.value == before != text:
+                row.show(text)
+            self._before[name] = text
 
     def _step(self, by: int) -> str:
         titles = list(SECTIONS)
@@ -225,3 +244,7 @@ class SettingsWindow:
 
     def _say(self, text: str, color: theme.Pair = theme.MUTED) -> None:
         controls.set_text(self.note, text, color)
+
+
+def _section_of(name: str) -> str:
+    return next(t for t, fields in SECTIONS.items() if name in {field.name for field in fields})

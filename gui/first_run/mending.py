@@ -1,6 +1,8 @@
-"""Which step mends an error, by the sentence that tells of it."""
+"""Where an error is mended, by the sentence that tells of it: a step, or one of the settings."""
 
 import re
+
+from gui.settings_fields import ENV, FIELDS
 
 # the first that fits counts; each step's own sentences, and those of the bot and the scripts
 _STEPS = (
@@ -17,6 +19,13 @@ _STEPS = (
         r"|Git-LFS pointer|Choose another model|choose a smaller model|choose SmolLM2",
     ),
 )
+_SETTING = re.compile(rf"\b({'|'.join(n for n, field in FIELDS.items() if field.home == ENV)})\b")
+
+
+def place_for(error: str) -> str:
+    """The name of the step that mends an error, or else of the setting; "" where none does."""
+    named = _SETTING.search(error)
+    return step_for(error) or (named[1] if named else "")
 
 
 def step_for(error: str) -> str:

@@ -99,7 +99,7 @@ class Playground:
     @property
     def room(self) -> str:
         """What the models still take, of the memory that is free; "" when they are loaded."""
-        missing = [model for model in self.chosen if model.path not in self._loaded]
+        missing = [m for m in self.chosen if m.bytes and m.path not in self._loaded]
         if not missing:
             return ""
         need, free = sum(model.bytes for model in missing), max(1, self._free_bytes())

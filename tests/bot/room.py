@@ -14,11 +14,11 @@ from bot.servers import Servers, open_server
 from data.discord_api import use
 from sandbox.interactions import Interaction
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import Post, World
 from storage import database
 from tests.bot.scripted import Scripted
 from tests.sandbox.conftest import ALICE, SECONDS, Client, online
-from tests.settings import write_env
 
 
 class Bot(Client, commands.Bot):

@@ -12,14 +12,14 @@ import pytest
 
 from bot.config import NEEDS_A_PERSON, ROOT
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import Place, Post, World
 from storage import database, messages
-from tests.settings import write_env
 
 SECONDS = 90.0
 COMMANDS = {
     *("about", "bad", "exclude", "fetch", "help", "include", "model", "quiet", "restart"),
-    *("setmaxlen", "setrate", "settemp", "shadow", "status", "train", "why"),
+    *("setmaxlen", "setpolicy", "setrate", "settemp", "shadow", "status", "train", "why"),
 }
 
 

@@ -7,10 +7,10 @@ from bot import honesty
 from bot.config import RESTART_ME
 from data import privacy
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from storage import database, messages
 from tests.bot.test_bot import COMMANDS, SECONDS, Bot, answer, general, say, start, talking
 from tests.bot.test_bot import sandbox as sandbox  # a fixture
-from tests.settings import write_env
 
 IMPOSTOR, HOOK = 2**61, 2**62
 
@@ -76,11 +76,13 @@ async def test_help_status_and_why_tell_what_there_is(tmp_path: Path, sandbox: S
             assert part in status
         for part in ("Quiet everywhere until <t:", "Answers 5% of messages", "consent: admin"):
             assert part in status
-        assert "shadow" not in status
+        assert "shadow" not in status and "until it has learned when members do" in status
         await ask(sandbox, "!quiet off")
         await ask(sandbox, "!shadow on")
         assert "Listening only (shadow)" in await ask(sandbox, "!status")
         await ask(sandbox, "!shadow off")
+        await ask(sandbox, "!setpolicy rate")
+        assert "it speaks at an even rate\n" in await ask(sandbox, "!status")
 
         mark = await say(sandbox, f"<@{sandbox.world.bot_id}> what did you have for lunch?")
         reply = await answer(sandbox, mark)

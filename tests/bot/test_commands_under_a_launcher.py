@@ -11,11 +11,11 @@ import pytest
 from bot.config import ROOT
 from model import catalog
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import Post
 from storage import database, messages
 from tests.bot.test_bot import Bot, answer, general, say
 from tests.bot.test_bot import sandbox as sandbox  # a fixture
-from tests.settings import write_env
 
 HEADLESS = "import sys, terminal; from pathlib import Path; terminal.supervise(Path(sys.argv[1]))"
 SECONDS = 120.0

@@ -8,11 +8,11 @@ import pytest
 
 from bot.config import NEEDS_A_PERSON
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from storage import database
 from tests.bot.test_bot import answer, general, sandbox, say, start, talking
 from tests.model import chat_servers
 from tests.model.chat_servers import KEY
-from tests.settings import write_env
 
 __all__ = ["sandbox"]
 

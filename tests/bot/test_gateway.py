@@ -10,8 +10,8 @@ from bot.config import Config, UserError
 from data import discord_rest
 from data.discord_rest import Refused, Unreachable
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import World
-from tests.settings import write_env
 
 GOOD = {"shards": 2, "session_start_limit": {"remaining": 1000, "reset_after": 0}}
 

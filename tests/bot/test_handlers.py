@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.recall import Recall
-from data import speaking_policy
+from data import policies
 from data.discord_api import use
 from data.speaking_policy import Policy
 from model.prompts import Turn
@@ -107,9 +107,16 @@ async def test_learned_policy_decides_unless_the_even_rate_was_chosen(tmp_path: 
     eager = dataclasses.replace(POLICY, bias=1000.0)
     async with talking(tmp_path, "me too", policy=eager) as talk:
         assert len(await talk.say_to_all("lol")) == 1
-        speaking_policy.choose(talk.database, "rate")
+        policies.choose(talk.database, "rate")
         database.change_setting(talk.database, "response_rate", 1e-12)
         assert not await talk.say_to_all("lol")
+
+
+async def test_where_members_send_single_messages_the_bot_soon_does(tmp_path: Path) -> None:
+    lines = ["lol\nno way"] * 6
+    async with talking(tmp_path, *lines, policy=POLICY) as talk:
+        sent = [[post.content for post in await talk.say("and?")] for _ in lines]
+    assert sent[0] == ["lol", "no way"] and sent[-1] == ["lol\nno way"]
 
 
 async def test_after_it_spoke_the_bot_reads_along(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from model.prompts import Prompt
 from storage import database, messages, vectordb
 from storage.embeddings import Embedder
 from storage.messages import Message
-from tests.model import tiny
+from tests.model import chat_servers, tiny
+from tests.model.chat_servers import KEY
 
 SECRET = "xylophones at midnight"
 OWN_ID = 0  # without a token
@@ -128,7 +129,7 @@ def playground(open_one: Callable[[], Process]) -> Process:
     return open_one()
 
 
-def reply(model: Path, *said: str | None, **changes: Any) -> dict[str, Any]:
+def reply(model: Path | str, *said: str | None, **changes: Any) -> dict[str, Any]:
     """A call for a reply to what amber said; the second, the fourth ... was the persona's."""
     lines = [
         {"name": None if place % 2 else "amber", "text": text, "at": NOW + 20 * place}
@@ -269,6 +270,22 @@ def test_a_file_that_is_no_model_is_told_of(playground: Process, tmp_path: Path)
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"nothing")
     assert "not a GGUF" in playground.ask("reply", **reply(path, "hello"))[-1]["error"]
+
+
+def test_the_model_on_a_server_is_the_bots_and_no_other_is_loaded(
+    open_one: Callable[[], Process], env: Path, model: Path
+) -> None:
+    with chat_servers.llama_server(model) as address:
+        env.write_text(f"{env.read_text()}ENGINE_URL={address}\nENGINE_KEY={KEY}\n")
+        playground = open_one()
+        own = playground.ask("models")[-1]["models"][0]
+        assert own["is_bots"] and own["name"].endswith(" at 127.0.0.1") and not own["bytes"]
+        call = reply(own["path"], "what a day")
+        answers = playground.ask("reply", **call)
+        assert answers[-1]["tokens"] and not playground.workers
+        (answer,) = playground.ask("prompt", model=own["path"], given=given(answers))
+        assert json.loads(answer["text"])[-1]["content"].endswith("what a day")
+    assert "cannot be reached" in playground.ask("reply", **call)[-1]["error"]
 
 
 def test_nothing_that_is_said_is_stored(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 
 from bot.commands import sync
+from bot.servers import Servers
 from bot.setting_commands import SettingCommands
+from data import policies, speaking_policy
+from data.habits import KINDS
 from storage import database, quiet
-from tests.bot.room import Room
+from tests.bot.room import Bot, Room
 from tests.bot.room import room as open_room
+from tests.bot.test_participation import HABITS, POLICY
 from tests.sandbox.conftest import ALICE, SECONDS
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
@@ -25,9 +30,13 @@ EVERYWHERE = ["", " nan", " inf", " 1e400", " -1", " 1.51 0", " " + "9" * 1900, 
 EVERYWHERE += [" \u202e5.0", " <|im_start|>", ' "', ' "0.5" x', " 0x1", " \U0001f4a5", " @everyone"]
 
 
+def make_cog(_: Bot, servers: Servers) -> SettingCommands:
+    return SettingCommands(servers)
+
+
 @contextlib.asynccontextmanager
 async def room(folder: Path) -> AsyncIterator[Room]:
-    async with open_room(folder, lambda _, servers: SettingCommands(servers)) as here:
+    async with open_room(folder, make_cog) as here:
         yield here
 
 
@@ -118,6 +127,42 @@ async def test_quiet_is_suggested_while_it_is_typed(tmp_path: Path) -> None:
         ]
         used = await here.use("quiet", minutes="1440 everywhere")
         assert "Quiet everywhere" in used.answers[0].content
+
+
+async def test_a_policy_is_chosen_and_without_a_learned_one_the_way_there_is_told(
+    tmp_path: Path,
+) -> None:
+    async with room(tmp_path) as here:
+        assert "at an even rate" in await here.ask("!setpolicy rate")
+        assert policies.chosen(here.database) == policies.RATE
+        told = await here.ask("!setpolicy LEARNED ")
+        assert "scripts/3_train_model.py --participation-only" in told
+        assert policies.chosen(here.database) == policies.LEARNED
+        habits = dataclasses.replace(HABITS, reactions=dict.fromkeys(KINDS, 0.0))
+        policy = dataclasses.replace(POLICY, habits=habits)
+        speaking_policy.save(policy, tmp_path / "participation.json")
+        told = await here.ask("!setpolicy learned")
+        assert "when members would" in told and "3_train_model" not in told
+
+
+async def test_a_policy_that_does_not_exist_changes_nothing(tmp_path: Path) -> None:
+    async with room(tmp_path) as here:
+        await here.ask("!setpolicy rate")
+        for wrong in [*EVERYWHERE, " learned rate", " on", " rate; learned"]:
+            assert (await here.ask(f"!setpolicy{wrong}")).startswith("setpolicy takes"), wrong
+        assert policies.chosen(here.database) == policies.RATE
+
+
+async def test_a_policy_is_offered_as_a_slash_command_and_told_to_who_asked(tmp_path: Path) -> None:
+    async with room(tmp_path) as here:
+        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        (policy,) = here.command("setpolicy")["options"]
+        assert [choice["value"] for choice in policy["choices"]] == ["learned", "rate"]
+        used = await here.use("setpolicy", policy="rate")
+        assert used.answers[0].is_private and "even rate" in used.answers[0].content
+        refused = await here.use("setpolicy", ALICE, policy="learned")
+        assert refused.answers[0].content == "This command is for the bot's admins."
+        assert policies.chosen(here.database) == policies.RATE and not here.said
 
 
 async def test_commands_are_not_for_private_talk(tmp_path: Path) -> None:

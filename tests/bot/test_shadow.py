@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bot import honesty
-from bot.setting_commands import SettingCommands
 from model.inference import Sampling
 from model.prompts import Prompt
 from sandbox.server import Sandbox
@@ -18,6 +17,7 @@ from tests.bot.room import room
 from tests.bot.scripted import Scripted
 from tests.bot.test_handlers import Talk, talking
 from tests.bot.test_participation import HABITS, POLICY
+from tests.bot.test_setting_commands import make_cog
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
 EAGER = dataclasses.replace(POLICY, bias=1000.0)
@@ -147,7 +147,7 @@ async def test_a_question_taken_back_leaves_no_draft(tmp_path: Path) -> None:
 
 
 async def test_admins_switch_it_in_discord(tmp_path: Path) -> None:
-    async with room(tmp_path, lambda _, servers: SettingCommands(servers)) as here:
+    async with room(tmp_path, make_cog) as here:
         assert (await here.ask("!shadow on")).startswith("Listening only.")
         assert shadow.is_on(here.database)
         assert (await here.ask("!shadow")).startswith("Listening only. In shadow mode it heard 0")

@@ -13,10 +13,10 @@ from bot_controller import logins
 from sandbox.gateway import AUTHENTICATION_FAILED, IDENTIFY_SECONDS, Gateway
 from sandbox.server import Sandbox
 from sandbox.sessions import Session, Socket
+from sandbox.settings import write_env
 from sandbox.world import World
 from tests.bot.test_bot import answer, say, start
 from tests.sandbox.test_shards import at_home
-from tests.settings import write_env
 
 
 @contextlib.asynccontextmanager

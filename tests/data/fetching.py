@@ -16,9 +16,9 @@ from data.pages import Raw
 from sandbox import routes
 from sandbox.rest import Call, Handler
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import Place, Post, World
 from storage import channels, database, messages
-from tests.settings import write_env
 
 KIM, SAM = 2**60, 2**60 + 1
 MESSAGES = r"/channels/(?P<channel>\d+)/messages"

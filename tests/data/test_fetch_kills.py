@@ -22,9 +22,9 @@ from sandbox.limits import RateLimiter
 from sandbox.payloads import Json
 from sandbox.rest import Call
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import populate
 from tests.data.fetching import answer, fetch, page_files, stored
-from tests.settings import write_env
 
 KILLS = 50
 MOST_REQUESTS = 60  # of a life; some thirty find the channels, and a whole fetch makes 200

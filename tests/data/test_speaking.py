@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bot.config import ROOT, UserError
-from data import privacy, speaking_fit, speaking_policy
+from data import policies, privacy, speaking_fit, speaking_policy
 from data.speaking import FACTS, WINDOW, Scene
 from data.speaking_policy import Policy, logistic
 from storage import database, messages, people
@@ -257,11 +257,11 @@ def test_missing_file_needs_no_words(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_policy_can_be_chosen(connection: sqlite3.Connection) -> None:
-    assert speaking_policy.chosen(connection) == "learned"
-    speaking_policy.choose(connection, "rate")
-    assert speaking_policy.chosen(connection) == "rate"
+    assert policies.chosen(connection) == "learned"
+    policies.choose(connection, "rate")
+    assert policies.chosen(connection) == "rate"
     with pytest.raises(UserError, match="learned, rate"):
-        speaking_policy.choose(connection, "dice")
+        policies.choose(connection, "dice")
 
 
 def step_3(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

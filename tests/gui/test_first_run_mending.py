@@ -14,9 +14,11 @@ from gui.first_run import mending
 from gui.first_run.last_steps import KEEP
 from model import base_models, downloads, estimate
 from model.estimate import Estimate, Pace
+from model.remote_engine import RemoteEngine
 from sandbox.server import Sandbox
 from tests.gui.guide import Guide
 from tests.loopback import running, small_world
+from tests.model import chat_servers
 
 
 @pytest.fixture
@@ -132,21 +134,35 @@ def test_an_error_of_the_bot_leads_to_the_step_that_mends_it(error: str, step: s
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "step"),
+    ("name", "value", "place"),
     [
         ("DISCORD_TOKEN", "", "token"),
         ("DISCORD_TOKEN", "hunter2", "token"),
         ("SERVER_ID", "", "server"),
         ("ADMIN_USERS", "", "admin"),
         ("CHANNELS", "general", "channels"),
+        ("ENGINE_URL", "http://gpu.example.com/v1", "ENGINE_URL"),
+        ("ENGINE_KEY", "sk secret", "ENGINE_KEY"),
+        ("EMBEDDER", "word2vec", "EMBEDDER"),
+        ("CONTEXT_LENGTH", "many", "CONTEXT_LENGTH"),
+        ("THREADS", "-1", "THREADS"),
     ],
 )
-def test_every_setting_that_is_wrong_leads_to_its_step(
-    sandbox: Sandbox, tmp_path: Path, name: str, value: str, step: str
+def test_every_setting_that_is_wrong_leads_to_its_step_or_its_field(
+    sandbox: Sandbox, tmp_path: Path, name: str, value: str, place: str
 ) -> None:
     _finished(sandbox, tmp_path)
     with (tmp_path / ".env").open("a", encoding="utf-8") as file:
         file.write(f"\n{name}={value}\n")
     with pytest.raises(config.UserError) as caught:
         config.load(tmp_path / ".env")
-    assert mending.step_for(str(caught.value)) == step
+    assert mending.place_for(str(caught.value)) == place
+
+
+async def test_what_a_server_refuses_leads_to_its_settings() -> None:
+    async with chat_servers.scripted() as server:
+        for wanted, status, place in (("three", 200, "ENGINE_MODEL"), ("", 401, "ENGINE_KEY")):
+            server.status = status
+            with pytest.raises(config.UserError) as caught:
+                await RemoteEngine(server.url, model=wanted).start()
+            assert mending.place_for(str(caught.value)) == place

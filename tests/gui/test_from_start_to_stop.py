@@ -11,12 +11,12 @@ import pytest
 
 from gui.session import session
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from sandbox.world import World
 from storage import database
 from storage.database import Settings
 from tests.gui.conftest import Desk
 from tests.loopback import running
-from tests.settings import write_env
 
 MEMBER = 2**60
 PATIENCE = 120.0

@@ -1,5 +1,6 @@
 """The first run over the window, and back to it when something is to be mended."""
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bot import config
+from bot.config import UserError
 from gui import preferences
 from gui.preferences import Preferences
 from gui.session import Session, Way
@@ -81,6 +84,30 @@ def test_an_error_leads_to_the_step_that_mends_it(desk: Desk, session: Session) 
     assert page and page._run.view.step == "token"
     desk.app.guidance.close()
     desk.turn()
+
+
+def test_an_error_of_a_setting_leads_to_its_field(
+    desk: Desk, session: Session, tmp_path: Path
+) -> None:
+    env = tmp_path / "my.env"
+    env.write_text("ENGINE_URL=over there\n")
+    desk.app._start = dataclasses.replace(desk.app._start, env_path=env)
+    with pytest.raises(UserError) as caught:
+        config.load(env, needs_discord=False)
+    sentence = f"error: {caught.value}"
+    session.controller._command = [
+        sys.executable,
+        "-c",
+        f"print({sentence!r}); raise SystemExit(78)",
+    ]
+    desk.presenter.start()
+    desk.until_word("Failed")
+    desk.click(desk.window.status.mend)
+    settings = desk.app.settings
+    assert settings and settings.section == "Model"
+    row = settings.rows["ENGINE_URL"]
+    assert row.value == "over there" and "not the address of a server" in row.problem.cget("text")
+    assert desk.app.guidance.page is None
 
 
 def test_what_cannot_be_mended_by_a_step_offers_none(desk: Desk, session: Session) -> None:

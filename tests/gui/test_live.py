@@ -1,6 +1,8 @@
 """The Live page without a window: samples, replies, a training's curve, reports, judgements."""
 
+import dataclasses
 import json
+import os
 import random
 import sys
 import time
@@ -15,6 +17,7 @@ from child_process import Child, Output
 from gui.live import HOUR, SAMPLE_SECONDS, Live, loss_chart, percentile
 from gui.session import Session
 from model import report
+from model.inference import Sampling
 from model.sides import CANDIDATE
 from storage import database, messages
 from storage.judgements import rejected_replies
@@ -135,9 +138,10 @@ def test_no_garbage_in_a_curve_is_an_error(tmp_path: Path, seed: int) -> None:
 
 def facts(name: str, made_at: float) -> dict[str, Any]:
     side = {"match": 0.5, "detection": {"auc": 0.8, "auc_95": [0.7, 0.9]}}
+    about = report.About(name, "Q8_0", "", "", "", ("sft",), 100, 0, Sampling(), {})
     return {
+        **dataclasses.asdict(about),
         "format": report.FORMAT,
-        "model": name,
         "made_at": made_at,
         "verdict": f"{name} is told apart.",
         "sides": {CANDIDATE: side},
@@ -151,12 +155,29 @@ def test_reports_are_read_oldest_first_and_again_when_one_is_new(
     for name, made_at in (("second", 2.0), ("first", 1.0)):
         (finetuned / name).mkdir(parents=True)
         report.keep(finetuned / name, facts(name, made_at), "Q8_0")
-    assert [one["model"] for one in live.reports()] == ["first", "second"]
+    assert [one["name"] for one in live.reports()] == ["first", "second"]
     for name in ("third", "not a name!"):
         (finetuned / name).mkdir()
         (finetuned / name / f"x.Q4_0.{report.FILE}").write_text("garbage")
     report.keep(finetuned / "third", facts("third", 3.0), "Q8_0")
-    assert [one["model"] for one in live.reports()] == ["first", "second", "third"]
+    assert [one["name"] for one in live.reports()] == ["first", "second", "third"]
+
+
+def test_the_page_of_the_newest_report_is_found_whatever_else_lies_there(
+    live: Live, tmp_path: Path
+) -> None:
+    pages = tmp_path / "reports"
+    pages.mkdir()
+    for name, made_at in (("old", 1.0), ("new", 2.0)):
+        (tmp_path / "models" / "finetuned" / name).mkdir(parents=True)
+        report.keep(tmp_path / "models" / "finetuned" / name, facts(name, made_at), "Q8_0")
+    (pages / "shadow.html").touch()  # what shadow mode came to is no evaluation of a model
+    assert live.newest_page() is None
+    (pages / "old.Q8_0.html").touch()
+    assert live.newest_page() == pages / "old.Q8_0.html"
+    (pages / "new.Q8_0.html").touch()
+    os.utime(pages / "new.Q8_0.html", (1, 1))
+    assert live.newest_page() == pages / "new.Q8_0.html"
 
 
 def test_a_thumbs_down_is_kept_and_taken_back(live: Live, session: Session) -> None:

@@ -86,7 +86,7 @@ def test_the_last_verdict_is_shown_and_its_page_opened(
     monkeypatch.setattr(desktop, "open_page", opened.append)
     (tmp_path / "models" / "finetuned" / "mine").mkdir(parents=True)
     report.keep(tmp_path / "models" / "finetuned" / "mine", facts("mine", 1.0), "Q8_0")
-    path = tmp_path / "reports" / "mine.html"
+    path = tmp_path / "reports" / "mine.Q8_0.html"
     path.parent.mkdir()
     path.touch()
     look(desk)

@@ -102,6 +102,12 @@ def test_the_bots_model_is_the_first_to_talk_to(playground: Scripted) -> None:
     assert reply.figures() == f"2.0 s · 20 tokens · 9.5 tokens/s · seed {reply.seed}"
 
 
+def test_a_model_on_a_server_takes_no_room_here(make: Callable[..., Scripted]) -> None:
+    playground = make(SCRIPT.replace("bytes=2 * 10**9", "bytes=0"), free=0)
+    playground.until(lambda: playground.models)
+    assert playground.room == "" and not playground.is_tight
+
+
 def test_the_conversation_goes_along(playground: Scripted) -> None:
     playground.name, playground.recalls = " amber ", False
     playground.hear("one")

@@ -10,7 +10,7 @@ import pytest
 
 from bot import config, hush
 from bot.config import UserError
-from data import privacy
+from data import policies, privacy
 from gui import preferences, settings_form
 from gui.autostart import Autostart
 from gui.preferences import Preferences
@@ -77,6 +77,7 @@ def test_manners_are_changed_while_the_bot_runs(form: Form, env: Path) -> None:
         "quiet_until": "7",
         "hush_words": "pear, fig",
         "shadow": "yes",
+        "policy": "rate",
     }
     form.save(changes)
     assert changes.items() <= form.load().items()
@@ -84,7 +85,7 @@ def test_manners_are_changed_while_the_bot_runs(form: Form, env: Path) -> None:
         live = database.settings(connection)
         assert (live.share_cap, live.quiet_from, live.quiet_until) == (0.05, 22, 7)
         assert hush.words(connection) == ("pear", "fig")
-        assert shadow.is_on(connection)
+        assert shadow.is_on(connection) and policies.chosen(connection) == policies.RATE
     assert not needs_restart(changes)
 
 

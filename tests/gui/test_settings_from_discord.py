@@ -4,18 +4,20 @@ import dataclasses
 import time
 from pathlib import Path
 
-from bot.setting_commands import SettingCommands
+from data import policies
 from gui.presenter import Presenter
 from gui.session import Session, Way
+from gui.settings_form import Form
 from storage import database
 from tests.bot.room import room
+from tests.bot.test_setting_commands import make_cog
 from tests.sandbox.conftest import own_address as own_address  # a fixture: it runs by itself
 
 
 async def test_the_window_and_the_commands_see_each_other_at_once(
     tmp_path: Path, session: Session
 ) -> None:
-    async with room(tmp_path, lambda _, servers: SettingCommands(servers)) as here:
+    async with room(tmp_path, make_cog) as here:
         path = tmp_path / "database" / "bot.sqlite3"
         shared = dataclasses.replace(session, database_path=path)
         presenter = Presenter(Way(lambda report: shared))
@@ -30,4 +32,9 @@ async def test_the_window_and_the_commands_see_each_other_at_once(
         presenter._write_at = 0.0
         presenter.tick(time.time())
         assert database.settings(here.database).temperature == 0.4
+        form = Form(tmp_path / ".env", tmp_path)
+        await here.ask("!setpolicy rate")
+        assert form.load_live()["policy"] == "rate"
+        form.save({"policy": "learned"})
+        assert policies.chosen(here.database) == policies.LEARNED
         presenter.end()

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from bot import config
+from data import policies
 from gui import preferences
 from gui.components.settings_window import PRIVACY, SettingsWindow
 from gui.session import Session
 from gui.settings_fields import FIELDS, SECTIONS
-from storage import database
+from storage import database, shadow
 from tests.gui.conftest import Desk
 from tests.gui.test_settings_form import ENV_TEXT, TOKEN
 
@@ -107,6 +108,24 @@ def test_a_change_is_not_lost_without_a_question(settings: Settings) -> None:
     assert not settings.window.window.winfo_viewable()
     settings.desk.app.open_settings()
     assert settings.window.rows["THREADS"].value == "0"
+
+
+def test_what_others_change_is_shown_at_once_but_not_over_what_is_typed(
+    settings: Settings,
+) -> None:
+    settings.look_at("Manners")
+    rows, window = settings.window.rows, settings.window
+    connection = database.connect(config.load(settings.env).database_path)
+    settings.type("hush_words", "mine")
+    policies.choose(connection, policies.RATE)
+    shadow.switch(connection, True)
+    database.remember(connection, "hush_words", "theirs")
+    settings.desk.until(lambda: (rows["policy"].value, rows["shadow"].value) == ("rate", "yes"))
+    assert window.changes == {"hush_words": "mine"}
+    rows["policy"]._pick(0)
+    window.save()
+    assert policies.chosen(connection) == policies.LEARNED and shadow.is_on(connection)
+    assert database.recall(connection, "hush_words") == "mine"
 
 
 def test_a_running_bot_is_restarted_when_asked(settings: Settings, session: Session) -> None:

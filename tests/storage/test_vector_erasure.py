@@ -25,10 +25,10 @@ def vectors() -> list[Vector]:
     return list(np.random.default_rng(1).normal(size=(len(IDS), 8)).astype(np.float32))
 
 
-def filled(connection: sqlite3.Connection, folder: Path) -> VectorStore:
+def filled(connection: sqlite3.Connection, folder: Path, batch: int = 100) -> VectorStore:
     store = VectorStore(folder, Embedder("test", "0" * 64, 8))
-    for start in range(0, len(IDS), 100):
-        store.add(connection, IDS[start : start + 100], vectors()[start : start + 100])
+    for start in range(0, len(IDS), batch):
+        store.add(connection, IDS[start : start + batch], vectors()[start : start + batch])
     return store
 
 
@@ -37,8 +37,11 @@ def files_with(folder: Path, vector: Vector) -> list[Path]:
     return [path for path in files if vector.tobytes() in path.read_bytes()]
 
 
-def test_forgotten_vectors_are_in_no_file(connection: sqlite3.Connection, tmp_path: Path) -> None:
-    store = filled(connection, tmp_path / "lance")
+@pytest.mark.parametrize("batch", [100, 300])
+def test_forgotten_vectors_are_in_no_file(
+    connection: sqlite3.Connection, tmp_path: Path, batch: int
+) -> None:
+    store = filled(connection, tmp_path / "lance", batch)
     assert files_with(tmp_path / "lance", vectors()[7])
     connection.execute("DELETE FROM embeddings WHERE message_id IN (?, ?)", (IDS[7], IDS[250]))
     assert store.forget(connection) == 2
@@ -48,6 +51,16 @@ def test_forgotten_vectors_are_in_no_file(connection: sqlite3.Connection, tmp_pa
     held = b"".join(rows(tmp_path / "lance" / "messages.lance"))
     assert str(IDS[7]).encode() not in held
     assert str(IDS[8]).encode() in held
+
+
+def test_what_was_only_deleted_before_is_in_no_file_either(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    store = filled(connection, tmp_path / "lance", len(IDS))
+    connection.execute("DELETE FROM embeddings WHERE message_id = ?", (IDS[7],))
+    store.sync(connection)
+    assert store.forget(connection) == 0
+    assert not files_with(tmp_path / "lance", vectors()[7])
 
 
 def test_a_search_elsewhere_goes_on(connection: sqlite3.Connection, tmp_path: Path) -> None:

@@ -94,6 +94,34 @@ def test_only_the_channels_asked_for_are_searched(
     assert store.search(known[0], 5, {12345}) == store.search(known[0], 5, set()) == []
 
 
+def test_an_author_who_is_allowed_is_found_behind_any_number_of_others(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    store, (known, *_) = open_store(tmp_path), vectors(1)
+    first = IDS[-1] + 1
+    crowd = [first + number for number in range(3 * vectordb.CANDIDATES)]
+    messages.save(connection, [Message(i, 1, 2, "a", "a text of some length") for i in crowd])
+    mine = Message(crowd[-1] + 1, 1, 5, "b", "a text by another")
+    messages.save(connection, [mine])
+    store.add(connection, [*crowd, mine.id], [*[known] * len(crowd), -known])
+    for opened in (store, open_store(tmp_path)):
+        found = opened.search(known, 5, allows={5}.__contains__)
+        assert [number for number, _ in found] == [mine.id]
+        assert opened.search(known, 5, {9}, {5}.__contains__) == []
+        assert opened.search(known, 5, allows=set[int]().__contains__) == []
+
+
+def test_an_index_of_an_earlier_release_is_made_anew(
+    connection: sqlite3.Connection, tmp_path: Path
+) -> None:
+    store = open_store(tmp_path)
+    store.add(connection, IDS, vectors(200))
+    store._table.drop_columns(["author"])
+    opened = open_store(tmp_path)
+    assert opened.sync(connection) == 200
+    assert opened.search(vectors(200)[9], 1, allows={2}.__contains__)[0][0] == IDS[9]
+
+
 def test_a_message_that_was_edited_is_found_by_its_new_vector_alone(
     connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
@@ -129,7 +157,7 @@ def test_what_the_table_lacks_or_has_twice_is_mended(
 ) -> None:
     store = open_store(tmp_path)
     store.add(connection, IDS, vectors(200))
-    store._table.add(store._table.search().limit(5).to_arrow().select(["id", "channel", "vector"]))
+    store._table.add(store._table.search().limit(5).to_arrow())
     store._table.delete(f"id IN ({IDS[50]}, {IDS[60]})")
     messages.mark_deleted(connection, [IDS[70]])
     assert store.sync(connection) == 199
