@@ -14,7 +14,7 @@ from bot.config import ROOT
 from tests import shares
 from tests.scripted_bot import alive
 
-HANGS = "import time\ndef test_hangs(): time.sleep(600)"
+HANGS = "import time\ndef test_hangs(): time.sleep(600)\n"
 STARTS = """
 import subprocess, sys, time
 def test_starts():
@@ -34,8 +34,9 @@ def begin(folder: Path, *options: str, **files: str) -> "subprocess.Popen[str]":
     for name, code in files.items():
         (folder / f"test_{name}.py").write_text(code)
     given = ("-n", "2", "-p", "tests.conftest", "-c", str(ROOT / "pyproject.toml"))
+    places = ("--rootdir", str(folder), "--basetemp", str(folder / "temporary"), str(folder))
     return subprocess.Popen(
-        [sys.executable, "-m", "pytest", *given, "--rootdir", str(folder), *options, str(folder)],
+        [sys.executable, "-m", "pytest", *given, *options, *places],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -60,15 +61,15 @@ def test_what_takes_longest_is_begun_first_and_is_there() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--timeout", "2"), "Failed: Timeout"),
+        (("--timeout", "1"), "Failed: Timeout"),
         # as where Tk swallows what the timeout raises
-        (("--timeout", "0", "-o", "faulthandler_timeout=2"), "crashed while running"),
+        (("--timeout", "0", "-o", "faulthandler_timeout=1"), "crashed while running"),
     ],
 )
 def test_a_hang_ends_and_is_named_and_the_rest_runs(
     tmp_path: Path, options: tuple[str, ...], told: str
 ) -> None:
-    run = begin(tmp_path, *options, hangs=HANGS, one=PASSES, two=PASSES)
+    run = begin(tmp_path, *options, hangs=HANGS + PASSES, one=PASSES)
     said, _ = run.communicate(timeout=120)
     assert run.returncode == 1, said
     assert told in said and "test_hangs.py" in said and "::test_hangs" in said
@@ -76,9 +77,10 @@ def test_a_hang_ends_and_is_named_and_the_rest_runs(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs process groups")
+@pytest.mark.timeout(120)
 def test_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     told = tmp_path / "child"
-    run = begin(tmp_path, starts=STARTS.format(told=str(told)), hangs=HANGS, one=PASSES)
+    run = begin(tmp_path, begins=STARTS.format(told=str(told)), hangs=HANGS, one=PASSES)
     while not (told.exists() and told.read_text().endswith("\n")):
         assert run.poll() is None, run.communicate()
         time.sleep(0.05)
