@@ -1,5 +1,6 @@
 """What several rooms' tests share: the small default model, and who runs which test."""
 
+import gc
 import signal
 import time
 from pathlib import Path
@@ -33,6 +34,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from tests import shares
 
         items.sort(key=lambda item: shares.turn(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # torch and all that is imported by now: to look through it takes half a second
 
 
 @pytest.fixture(scope="session")
