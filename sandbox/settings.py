@@ -15,6 +15,7 @@ def write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
         "ADMIN_USERS": str(sandbox.world.owner_id),
         "DATA_DIR": str(folder),
         "MODELS_DIR": str(ROOT / "models"),
+        "THREADS": "1",  # there is a bot in each of the processes that share the tests
         **changes,
     }
     path = folder / ".env"

@@ -1,6 +1,7 @@
 """Sets everything up and runs all tests: `python3 -m tests [pytest arguments]`.
 
-Windows need a screen: on Linux without one, a virtual one (Xvfb) is started for them.
+As many processes share them as there are cores; `-n 0` runs them in one, as a debugger needs it and
+`-s` does. Windows need a screen: on Linux without one, a virtual one (Xvfb) is started for them.
 """
 
 import contextlib
@@ -17,6 +18,11 @@ FILES = ("requirements.txt", "requirements-train.txt", "requirements-dev.txt")
 INSTALL_XVFB = ("apt-get", "install", "-y", "xvfb")
 SCREEN = "1600x1200x24"
 XVFB_SECONDS = 20.0
+SHARED = {
+    # four at most: more bring little, as the longest file takes a quarter of the time
+    "PYTEST_XDIST_AUTO_NUM_WORKERS": str(min(4, os.cpu_count() or 1)),
+    "OMP_NUM_THREADS": "1",  # torch and scikit-learn in each process would take every core
+}
 
 
 def main() -> int:
@@ -27,8 +33,8 @@ def main() -> int:
         print(f"The tests of the window are skipped. {tk_is_missing}", flush=True)
         chosen.append("--ignore=tests/gui")
     with _display() as display:
-        environment = {**os.environ, **({"DISPLAY": display} if display else {})}
-        command = [sys.executable, "-m", "pytest", "-rs", *chosen]
+        environment = {**SHARED, **os.environ, **({"DISPLAY": display} if display else {})}
+        command = [sys.executable, "-m", "pytest", "-rs", "-n", "auto", *chosen]
         return _wait(subprocess.Popen(command, cwd=bootstrap.ROOT, env=environment))
 
 

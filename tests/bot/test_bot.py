@@ -17,6 +17,7 @@ from sandbox.world import Place, Post, World
 from storage import database, messages
 
 SECONDS = 90.0
+FEW_TOKENS = 24  # of a reply: it need not be long to be one
 COMMANDS = {
     *("about", "bad", "exclude", "fetch", "help", "include", "model", "quiet", "restart"),
     *("setmaxlen", "setpolicy", "setrate", "settemp", "shadow", "status", "train", "why"),
@@ -60,6 +61,9 @@ async def start(env: Path) -> Bot:
 
 @contextlib.asynccontextmanager
 async def talking(tmp_path: Path, sandbox: Sandbox, **settings: str) -> AsyncIterator[Bot]:
+    database.change_setting(
+        database.connect(tmp_path / "database" / "bot.sqlite3"), "max_tokens", FEW_TOKENS
+    )
     bot = await start(write_env(tmp_path, sandbox, **settings))
     try:
         await bot.logged("connected as")

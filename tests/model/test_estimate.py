@@ -79,13 +79,13 @@ def test_a_damaged_memory_is_ignored(tmp_path: Path, text: str) -> None:
 
 
 def test_loading_a_model_leaves_its_pace_for_the_catalogue(
-    small_model: Path, tmp_path: Path
+    tiny_model: Path, tmp_path: Path
 ) -> None:
-    speed.way(small_model, tmp_path)
+    speed.way(tiny_model, tmp_path)
     found = estimate.look(tmp_path)
-    assert list(found.measured) == [small_model.name]
-    assert 0 < found.reply_seconds(small_model.name, small_model.stat().st_size) < 30
-    speed.way(small_model, tmp_path)
+    assert list(found.measured) == [tiny_model.name]
+    assert 0 < found.reply_seconds(tiny_model.name, tiny_model.stat().st_size) < 30
+    speed.way(tiny_model, tmp_path)
     assert estimate.look(tmp_path) == found
 
 

@@ -61,7 +61,7 @@ def all_logits(plain: Llama, tokens: list[int]) -> npt.NDArray[np.float32]:
     return np.array(plain.scores[: len(tokens)])
 
 
-@pytest.mark.parametrize(("name", "turns"), [("small_model", 12), ("tiny_model", 100)])
+@pytest.mark.parametrize(("name", "turns"), [("small_model", 8), ("tiny_model", 100)])
 def test_greedy_replies_are_the_plain_models(
     name: str, turns: int, request: pytest.FixtureRequest
 ) -> None:

@@ -135,19 +135,35 @@ def test_from_data_to_a_deployed_model_and_back(home: Home) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
-@pytest.mark.parametrize("how", ["ctrl-c", "stdin", "both"])
-def test_a_stopped_training_is_resumed(home: Home, how: str) -> None:
+def test_a_stopped_training_is_resumed_however_and_however_often_it_was_stopped(home: Home) -> None:
     home.prepare()
-    command = home.command("3_train_model", "--name", "amber", "--max-steps", "400", *FAST)
+    how = iter(("ctrl-c", "stdin", "both"))
+    begun = home.command("3_train_model", "--name", "amber", "--max-steps", "400", *FAST)
+    done = _steps_when_stopped(home, begun, next(how))
+    for one in how:
+        done = _steps_when_stopped(home, home.command("3_train_model", "--resume"), one)
+    folder = runs.find_unfinished(home.models)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["recipe"]["max_steps"] = done + 2  # so that the rest is quick
+    (folder / "plan.json").write_text(json.dumps(plan))
+    home.run("3_train_model", "--resume").succeeded()
+    assert runs.find(home.models).steps == done + 2
+    assert _steps(home.models / "training" / "amber" / "loss.jsonl") == done + 2
+
+
+def _steps_when_stopped(home: Home, command: list[str], how: str) -> int:
+    """Let a training do some more steps and stop it; how many it has done by then."""
+    curve = home.models / "training" / "amber" / "loss.jsonl"
+    before = _steps(curve)
     child = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert child.stdin and child.stdout
-    curve = home.models / "training" / "amber" / "loss.jsonl"
-    while child.poll() is None and not _steps(curve):
+    while child.poll() is None and _steps(curve) <= before:
         time.sleep(0.05)
-    refused = home.run("3_train_model", "--name", "bob", *FAST).refused()
-    assert "Another training is running" in refused
+    if not before:
+        refused = home.run("3_train_model", "--name", "bob", *FAST).refused()
+        assert "Another training is running" in refused
     if how != "ctrl-c":
         child.stdin.close()
     if how != "stdin":
@@ -155,16 +171,8 @@ def test_a_stopped_training_is_resumed(home: Home, how: str) -> None:
     out = child.stdout.read()
     assert child.wait() == 0, out
     assert "--resume" in out
-    done = _steps(curve)
-    assert 0 < done < 400
-
-    folder = runs.find_unfinished(home.models)
-    plan = json.loads((folder / "plan.json").read_text())
-    plan["recipe"]["max_steps"] = done + 2  # so that the rest is quick
-    (folder / "plan.json").write_text(json.dumps(plan))
-    home.run("3_train_model", "--resume").succeeded()
-    assert runs.find(home.models).steps == done + 2
-    assert _steps(curve) == done + 2
+    assert before < _steps(curve) < 400
+    return _steps(curve)
 
 
 def _steps(curve: Path) -> int:

@@ -20,8 +20,8 @@ def test_what_was_measured_is_remembered(small_model: Path, tmp_path: Path) -> N
     assert speed.way(small_model, tmp_path).threads == 77
 
 
-def test_somebodys_own_number_of_threads_is_kept(small_model: Path, tmp_path: Path) -> None:
-    assert speed.way(small_model, tmp_path, threads=1).threads == 1
+def test_somebodys_own_number_of_threads_is_kept(tiny_model: Path, tmp_path: Path) -> None:
+    assert speed.way(tiny_model, tmp_path, threads=1).threads == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"%s": {"threads": 1, "colour": "red"}}', "\0"])
@@ -39,7 +39,7 @@ def test_a_damaged_memory_is_measured_anew(
 
 
 def test_only_what_is_clearly_faster_is_taken(
-    small_model: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for took, expected in (
         ([1.0, 0.97, 0.9], (False, False)),
@@ -48,7 +48,7 @@ def test_only_what_is_clearly_faster_is_taken(
     ):
         rounds = iter(took)
         monkeypatch.setattr(speed, "turn_seconds", lambda *_, rounds=rounds: next(rounds))
-        best = speed.measure(small_model, threads=1)
+        best = speed.measure(tiny_model, threads=1)
         assert (best.is_flash, best.is_repacked) == expected
 
 

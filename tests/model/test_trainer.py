@@ -214,7 +214,7 @@ def test_a_preference_step_that_was_stopped_goes_on_with_the_same_pairs(
     tmp_path: Path, tiny_model: Path
 ) -> None:
     recipe = dataclasses.replace(RECIPE, max_steps=4)
-    data, stages = some_data(pairs=some_pairs()), plan(recipe, "sft", "dpo")
+    data, stages = some_data(pairs=some_pairs(8)), plan(recipe, "sft", "dpo")
     whole = train(tmp_path / "whole", tiny_model, stages, data)
     folder = tmp_path / "stopped"
     assert trainer.train(folder, stages, tiny_model, data, StopAtStep(folder, 6), 1) is None
