@@ -1,14 +1,15 @@
 """How much memory the bot may take, and what happens when it takes more.
 
 The limit is twice the model's file and 2 GB (the model lies in memory once, its context and the
-index of past messages beside it), and at most 80 % of the machine's memory. Above it there is a
+index of past messages beside it), and at most 80 % of the machine's memory. A further server adds
+half a GB, and its model if that is another one. Above it there is a
 warning; a bot that stays there is restarted at a quiet moment, before the system ends something.
 """
 
 import contextlib
 import enum
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -19,7 +20,7 @@ from storage import database
 from storage.stats import stats
 
 MACHINE_SHARE = 0.8
-MODEL_FACTOR, MODEL_EXTRA_MB = 2.0, 2048.0
+MODEL_FACTOR, MODEL_EXTRA_MB, SERVER_EXTRA_MB = 2.0, 2048.0, 512.0
 CALM_SHARE = 0.9  # the warning is taken back below this share of the limit
 STAYS_SECONDS = 120.0
 QUIET_SECONDS = 60.0  # without a reply
@@ -75,40 +76,52 @@ class MemoryWatch:
         return Verdict.RESTART
 
 
-def watch(settings: Config) -> MemoryWatch:
-    """The watch over the bot of these settings."""
+def watch(servers: Sequence[Config]) -> MemoryWatch:
+    """The watch over the bot that serves these."""
 
     def find_limit() -> float:
-        return limit_mb(_model_size_mb(settings))
+        return limit_mb(_models_size_mb(servers), len(servers))
 
     def is_quiet(now: float) -> bool:
-        try:
-            with contextlib.closing(database.connect(settings.database_path)) as connection:
-                replied_at = stats(connection, now).last_reply_at
-        except (UserError, sqlite3.Error):
-            return True
-        return replied_at is None or abs(now - replied_at) >= QUIET_SECONDS
+        replied_at = filter(None, (_last_reply_at(settings, now) for settings in servers))
+        return all(abs(now - moment) >= QUIET_SECONDS for moment in replied_at)
 
     return MemoryWatch(find_limit, is_quiet)
 
 
-def limit_mb(model_size_mb: float | None) -> float:
-    """The limit for a model of that size; None where nobody knows it."""
+def limit_mb(models_size_mb: float | None, servers: int = 1) -> float:
+    """The limit for models of that size together; None where nobody knows it."""
     machine = MACHINE_SHARE * psutil.virtual_memory().total / 2**20
-    if model_size_mb is None:
+    if models_size_mb is None:
         return machine
-    return min(machine, MODEL_FACTOR * model_size_mb + MODEL_EXTRA_MB)
+    extra = MODEL_EXTRA_MB + SERVER_EXTRA_MB * (servers - 1)
+    return min(machine, MODEL_FACTOR * models_size_mb + extra)
 
 
-def _model_size_mb(settings: Config) -> float | None:
-    """Of the model that the bot takes at its next start, an adapter's base included."""
+def _models_size_mb(servers: Iterable[Config]) -> float | None:
+    """Of the models that the bot takes at its next start, each once, and adapters' bases."""
     try:
-        path = settings.model_path or _chosen(settings) or settings.base_model
-        if path is None:
-            return float(catalog.SMALL_MODEL.size_mb)
-        files = filter(None, (path, catalog.base_of(path)))
-        return sum(file.stat().st_size for file in files) / 2**20
+        sizes = dict(size for settings in servers for size in _sizes_mb(settings))
     except (OSError, UserError, sqlite3.Error):
+        return None
+    return sum(sizes.values())
+
+
+def _sizes_mb(settings: Config) -> Iterator[tuple[Path | None, float]]:
+    """The files that one server needs, None for the small model, with their sizes."""
+    path = settings.model_path or _chosen(settings) or settings.base_model
+    if path is None:
+        yield None, float(catalog.SMALL_MODEL.size_mb)
+        return
+    for file in filter(None, (path, catalog.base_of(path))):
+        yield file, file.stat().st_size / 2**20
+
+
+def _last_reply_at(settings: Config, now: float) -> float | None:
+    try:
+        with contextlib.closing(database.connect(settings.database_path)) as connection:
+            return stats(connection, now).last_reply_at
+    except (UserError, sqlite3.Error):
         return None
 
 

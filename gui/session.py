@@ -59,6 +59,6 @@ def session(env_path: Path | None) -> Session:
             read_heartbeat=heartbeats(settings.database_path),
             count_logins=logins(settings.database_path),
             spawns_path=settings.data_dir / "spawns.json",
-            memory=memory_watch.watch(settings),
+            memory=memory_watch.watch([settings]),
         ),
     )

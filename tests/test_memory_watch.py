@@ -104,7 +104,7 @@ def test_the_limit_follows_the_model_and_ends_at_the_machine() -> None:
 def test_the_model_that_was_deployed_counts_at_the_next_start(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATA_DIR=.\nMODELS_DIR=.\n")
     settings = config.load(tmp_path / ".env", needs_discord=False)
-    watched = watch(settings)
+    watched = watch([settings])
     watched.begin()
     assert watched.limit_mb == limit_mb(98)  # the small default model, here or not
     model = tmp_path / "tuned.gguf"
@@ -119,10 +119,21 @@ def test_the_model_that_was_deployed_counts_at_the_next_start(tmp_path: Path) ->
     assert watched.limit_mb == limit_mb(None)
 
 
+def test_a_model_of_two_servers_counts_once(tmp_path: Path) -> None:
+    for name, model in (("a", "one"), ("b", "one"), ("c", "other")):
+        (tmp_path / model).write_bytes(b"GGUF" + bytes(2**20))
+        (tmp_path / f"{name}.env").write_text(f"DATA_DIR={name}\nMODEL_PATH={model}\n")
+    a, b, c = (config.load(tmp_path / f"{n}.env", needs_discord=False) for n in "abc")
+    for servers, limit in (([a], 2050), ([a, b], 2562), ([a, b, c], 3076)):
+        watched = watch(servers)
+        watched.begin()
+        assert watched.limit_mb == pytest.approx(limit, abs=0.1)
+
+
 def test_quiet_is_a_minute_without_a_reply(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("DATA_DIR=.\n")
     settings = config.load(tmp_path / ".env", needs_discord=False)
-    watched = watch(settings)
+    watched = watch([settings])
     connection = database.connect(settings.database_path)
     said = messages.Reply(snowflake_at(NOW), 1, 2, "tiny", 1.0)
     messages.record_reply(connection, said)
