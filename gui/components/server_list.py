@@ -1,0 +1,55 @@
+"""The servers that the bot lives on, and how to add another one."""
+
+import re
+from typing import Any
+
+from gui import theme
+from gui.components import controls
+from gui.emoji_probe import shown
+from gui.presenter import Presenter
+
+
+class ServerList:
+    """Which servers there are, a field for an id, and what came of adding it."""
+
+    def __init__(self, parent: Any, presenter: Presenter) -> None:
+        self._presenter = presenter
+        self._is_adding = False
+        self.frame = controls.group(parent)
+        self.names = controls.label(self.frame, size=12, color=theme.MUTED)
+        self.entry = controls.entry(self.frame, "Server id")
+        self.add = controls.button(self.frame, "Add another server", self.ask)
+        self.note = controls.label(self.frame, size=12, color=theme.MUTED)
+        for line in (self.names, self.note):
+            line.configure(wraplength=460, justify="left")
+        self.names.grid(row=0, column=0, columnspan=2, sticky="w")
+        self.entry.grid(row=1, column=0, sticky="w", pady=8)
+        self.add.grid(row=1, column=1, sticky="w", padx=8)
+        self.note.grid(row=2, column=0, columnspan=2, sticky="w")
+
+    def show(self) -> None:
+        """Name the servers, and say how an addition ended."""
+        servers = self._presenter.servers()
+        all_of_them = ", ".join(f"{shown(name)} ({server_id})" for server_id, name in servers)
+        text = f"The bot lives on {all_of_them}: each with settings, data and a model of its own."
+        controls.set_text(self.names, text if len(servers) > 1 else "")
+        if self._is_adding and not self._presenter.pipeline.is_running:
+            self._is_adding = False
+            view = self._presenter.pipeline.view
+            self._say(shown(view.last_line) or view.title, is_problem=not view.is_done)
+
+    def ask(self) -> None:
+        """Have the server of the id added."""
+        text = self.entry.get().strip()
+        if not re.fullmatch("[0-9]{5,20}", text):
+            self._say("Give a server id: right-click it in Discord > Copy Server ID.", True)
+        elif not self._presenter.can_run_steps:
+            self._say("Another step is running. Wait for it, or cancel it.", True)
+        else:
+            self._presenter.add_server(int(text))
+            self._is_adding = True
+            self.entry.delete(0, "end")
+            self._say("Asking Discord for it \u2026")
+
+    def _say(self, text: str, is_problem: bool = False) -> None:
+        controls.set_text(self.note, text, theme.DANGER if is_problem else theme.MUTED)
