@@ -118,6 +118,7 @@ class Form:
         is_complete = config.works(path)
         try:
             env_file.write(path, values, needs_discord=is_complete)
+            env_file.share(path, values)
         except OSError as error:
             raise UserError(
                 f"Cannot write {path}: {error.strerror or error}. Make room, or make the folder "
