@@ -157,9 +157,11 @@ class MainWindow:
 
     def _show_servers(self, names: Sequence[str], place: int) -> None:
         if self.servers is None:
-            self.servers = Dropdown(self.root, self._wishes.look_at)
-            gap = theme.GAP
-            self.servers.button.grid(row=1, column=0, sticky="e", padx=gap, pady=(0, gap))
+            box, gap = controls.group(self.root), theme.GAP
+            controls.label(box, "Server", color=theme.MUTED).grid(row=0, column=0, padx=(0, 10))
+            self.servers = Dropdown(box, self._wishes.look_at)
+            self.servers.button.grid(row=0, column=1)
+            box.grid(row=1, column=0, sticky="e", padx=gap, pady=(0, gap))
         self.servers.show(names[place], names)
 
     def settle(self) -> None:

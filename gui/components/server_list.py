@@ -22,21 +22,24 @@ class ServerList:
         self.note = controls.label(self.frame, size=12, color=theme.MUTED)
         for line in (self.names, self.note):
             line.configure(wraplength=460, justify="left")
-        self.names.grid(row=0, column=0, columnspan=2, sticky="w")
-        self.entry.grid(row=1, column=0, sticky="w", pady=8)
-        self.add.grid(row=1, column=1, sticky="w", padx=8)
-        self.note.grid(row=2, column=0, columnspan=2, sticky="w")
+        self.frame.grid_columnconfigure(2, weight=1)
+        self.names.grid(row=0, column=0, columnspan=3, sticky="w")
+        self.entry.grid(row=1, column=0, pady=8)
+        self.add.grid(row=1, column=1, padx=8)
+        self.note.grid(row=2, column=0, columnspan=3, sticky="w")
 
     def show(self) -> None:
         """Name the servers, and say how an addition ended."""
         servers = self._presenter.servers()
-        all_of_them = ", ".join(f"{shown(name)} ({server_id})" for server_id, name in servers)
-        text = f"The bot lives on {all_of_them}: each with settings, data and a model of its own."
-        controls.set_text(self.names, text if len(servers) > 1 else "")
+        names = ", ".join(f"{shown(name)} ({server_id})" for server_id, name in servers)
+        where = f"lives on {names}:" if len(servers) > 1 else "can live on further servers, too,"
+        own = "each with settings, data and a model of its own."
+        controls.set_text(self.names, f"The bot {where} {own}")
         if self._is_adding and not self._presenter.pipeline.is_running:
             self._is_adding = False
             view = self._presenter.pipeline.view
-            self._say(shown(view.last_line) or view.title, is_problem=not view.is_done)
+            restart = "Restart the bot to have it there. " if view.is_done else ""
+            self._say(f"{restart}{shown(view.last_line) or view.title}", not view.is_done)
 
     def ask(self) -> None:
         """Have the server of the id added."""
