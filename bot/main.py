@@ -189,8 +189,11 @@ class PersonaBot(commands.Bot):
             self.failure = discord_api.not_a_member(strange[0].config)
             await self.close()
             return
-        for server in strange:
-            log.error("%s", discord_api.not_a_member(server.config))
+        for server in self._servers.values():
+            if guild := self.get_guild(server.id):
+                database.remember(server.connection, "server_name", guild.name)  # for the launcher
+            else:
+                log.error("%s", discord_api.not_a_member(server.config))
         await sync(self, self._servers)
         known = ", ".join(str(server_id) for server_id in self._servers)
         log.info("connected as %d to server %s", self.application_id, known)

@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from gui.first_run.state import Outcome
     from gui.live import Live
     from gui.playground.talk import Playground
+    from gui.settings_form import Form
 
 log = logging.getLogger(__name__)
 
-LIVE = "Live"
+LIVE, PLAYGROUND = "Live", "Playground"
 BEAT_MS = 100
 CALM_MS = 200  # while nothing happens
 FIRST_BEAT_MS = 20  # until there is something to show
@@ -103,7 +104,7 @@ class App:
         self.playground: Playground | None = None
         self.settings: SettingsWindow | None = None
         self.live: Live | None = None
-        wishes = Wishes(self.close, self.put_away, self.mend, self.open_settings)
+        wishes = Wishes(self.close, self.put_away, self.mend, self.open_settings, self.look_at)
         self.window = MainWindow(root, presenter, wishes, self._pages())
         self.guidance = Guidance(root, start.env_path)
         for keys, step in _ZOOM.items():
@@ -186,11 +187,31 @@ class App:
     def _settings(self) -> "SettingsWindow":
         if self.settings is None:
             from gui.components.settings_window import SettingsWindow
-            from gui.settings_form import Form
 
-            form = Form(self._start.env_path, self._folder)
-            self.settings = SettingsWindow(self.root, form, self.presenter, self.prefer)
+            self.settings = SettingsWindow(self.root, self._form(), self.presenter, self.prefer)
         return self.settings
+
+    def look_at(self, place: int) -> None:
+        """Show another server, unless changed settings of this one wait to be saved."""
+        if place == self.presenter.place or (self.settings and not self.settings.close()):
+            return
+        self.window.settle()
+        self.presenter.look_at(place)
+        if self.live and self.presenter.session:
+            self.live.look_at(self.presenter.session)
+        if self.playground:
+            self.playground.close()
+            self.playground = None
+            self.window.forget(PLAYGROUND)
+        self.window.settle()
+        if self.settings:
+            self.settings.look_at(self._form())
+
+    def _form(self) -> "Form":
+        from gui.settings_form import Form
+
+        here, is_further = self.presenter.session, self.presenter.place > 0
+        return Form(here.env_path if here and is_further else self._start.env_path, self._folder)
 
     def minimise(self) -> None:
         """Go to the tray as soon as there is one, until then to the taskbar."""
@@ -262,7 +283,7 @@ class App:
             self.bring_back()
 
     def _pages(self) -> "dict[str, Callable[[Any], Page]]":
-        return {LIVE: self._make_live, "Playground": self._make_playground}
+        return {LIVE: self._make_live, PLAYGROUND: self._make_playground}
 
     def _make_live(self, parent: Any) -> Page:
         from gui.components.live_page import LivePage

@@ -12,6 +12,7 @@ BACKUP_SECONDS = 7 * 86_400.0
 BACKUP = Action("data.backup", "Back up", "Backing up", ("--make",))
 CHECK = Action("doctor", "Check this computer", "Checking this computer")
 PACK = Action("doctor", "Pack diagnostics", "Packing diagnostics")
+ADD_SERVER = Action("add_server.py", "Add another server", "Adding a server")
 EXCLUDE = Action("forget_person.py", "Exclude and erase", "Erasing a person")
 FORGET = Action("data.retention", "Forget old messages", "Forgetting old messages")
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import dotenv
 from dotenv.parser import parse_stream
 
-from bot import config
+from bot import config, more_servers
 from bot.config import UserError
+
+_COMMON = ("DISCORD_TOKEN", "DISCORD_API_BASE")
 
 
 def read(path: Path) -> dict[str, str]:
@@ -45,6 +47,16 @@ def write(path: Path, values: Mapping[str, str], *, needs_discord: bool = True) 
         raise UserError(str(error).replace(str(partial), str(path))) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def share(path: Path, values: Mapping[str, str]) -> None:
+    """Put what a bot's servers have in common into the files of the further ones, too.
+
+    Raises `UserError` and `OSError`, as `write` does.
+    """
+    common = {name: text for name, text in values.items() if name in _COMMON}
+    for other in more_servers.paths(path) if common else ():
+        write(other, common)
 
 
 def _compare(found: Mapping[str, str], wanted: Mapping[str, str]) -> None:

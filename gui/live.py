@@ -78,6 +78,14 @@ class Live:
         self._loss: tuple[Any, Chart] | None = None
         self._reports: tuple[Any, list[report.Facts]] = (None, [])
 
+    def look_at(self, session: Session) -> None:
+        """Go on with another of the bot's servers; its process is the same."""
+        self.close()
+        self._session, self._models_dir = session, _models_dir(session)
+        self._connection = self._loss = None
+        self._reports = (None, [])
+        self.version += 1
+
     def tick(self, now: float) -> None:
         """Take a sample, where it is time for one."""
         if 0 <= now - self._sampled_at < SAMPLE_SECONDS:

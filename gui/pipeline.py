@@ -2,11 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from bot.config import NEEDS_A_PERSON
 from bot.logs import LogLine, Progress
 from child_process import Step
+from gui.session import Session
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +49,11 @@ class StepView:
 
 
 class Pipeline:
-    """Runs the scripts with one interpreter and one settings file."""
+    """Runs the scripts. `session` is what the step that runs or ran last is about."""
 
-    def __init__(self, python: str, env_path: Path | None, scripts: Path) -> None:
+    def __init__(self) -> None:
         self.view = StepView()
-        self._python, self._scripts = python, scripts
-        self._environment = ["--env", str(env_path)] if env_path else []
+        self.session: Session | None = None
         self._action: Action | None = None
         self._step: Step | None = None
 
@@ -62,15 +61,17 @@ class Pipeline:
     def is_running(self) -> bool:
         return self._step is not None
 
-    def start(self, action: Action, arguments: Sequence[str] = ()) -> None:
-        """Run a script, unless one is running."""
+    def start(self, action: Action, session: Session, arguments: Sequence[str] = ()) -> None:
+        """Run a script for one of the servers, unless one is running."""
         if self._step:
             return
         is_file = action.program.endswith(".py")
-        program = [str(self._scripts / action.program)] if is_file else ["-m", action.program]
-        given = [*self._environment, *action.arguments, *arguments]
+        program = [str(session.scripts / action.program)] if is_file else ["-m", action.program]
+        environment = ["--env", str(session.env_path)] if session.env_path else []
+        given = [*environment, *action.arguments, *arguments]
+        self.session = session
         try:
-            self._step = Step([self._python, *program, *given])
+            self._step = Step([session.python, *program, *given])
         except OSError as error:
             self.view = StepView(
                 f"{action.text}: cannot start", is_failed=True, last_line=str(error)

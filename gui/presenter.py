@@ -1,37 +1,30 @@
 """All that the window knows and can do, without a widget. One thread, the window's, calls it."""
 
 import dataclasses
-import logging
-import sqlite3
 import time
-from typing import Any
 
 from bot.config import UserError
 from bot.logs import LogLine, Progress
 from bot_controller import State
 from gui import snapshot
-from gui.chores import BACKUP, EXCLUDE, PACK, Chores
+from gui.chores import ADD_SERVER, BACKUP, EXCLUDE, PACK
 from gui.errands import Errands
 from gui.first_run import mending
 from gui.log_files import LogFiles
 from gui.log_store import LogStore
 from gui.notifications import Facts
-from gui.pipeline import FETCH, Action, Pipeline
+from gui.pipeline import FETCH, Action, Pipeline, StepView
 from gui.preferences import Preferences
-from gui.session import Session, Way
+from gui.rounds import Rounds
+from gui.server import Server, later_if_locked
+from gui.session import Session, Way, further
 from gui.setup import Setup
 from gui.snapshot import Snapshot
-from storage import database, milestones, people, shadow
-from storage.database import Settings
+from storage import database, people
 from storage.people import Exclusion
-from storage.stats import Stats, stats
 
-log = logging.getLogger(__name__)
-
-DEBOUNCE_SECONDS = 0.3
-SETTINGS_SECONDS = 1.0
 MEMORY_SECONDS = 2.0
-STATS_SECONDS = 5.0
+LOST_SECONDS = 5.0
 ERRAND_SECONDS = 0.5
 _TONES = {
     State.RUNNING: "good",
@@ -44,32 +37,44 @@ _TONES = {
 
 
 class Presenter:
-    """Ticks everything that moves, and sums it up in a `Snapshot`."""
+    """Ticks everything that moves, and sums it up in a `Snapshot`.
+
+    Of several servers one is shown and acted upon; errands and chores are seen to in all of them.
+    """
 
     def __init__(self, way: Way, waits: bool = False) -> None:
         """`waits`: nothing happens until `start` or `begin`."""
         self.preferences = Preferences()  # may be changed at any time
         self.log = LogStore()
         self.setup = Setup(way.prepare, way.steps)
-        self.session: Session | None = None
-        self.pipeline: Pipeline | None = None
+        self.pipeline = Pipeline()
         self.is_closing = False
         self._files: LogFiles | None = None
-        self._chores: Chores | None = None
-        self._errands: Errands | None = None
-        self._connection: sqlite3.Connection | None = None
-        self._settings, self._stats = Settings(), Stats()
-        self._is_shadow = False
-        self._pending: dict[str, Any] = {}
-        self._write_at = 0.0
+        self._servers: list[Server] = []
+        self._here: Server | None = None
+        self._errands = Errands(self._servers, self.pipeline)
         self._memory_mb = 0.0
         self._loading = ""
         self._dropped = 0
-        self._reached: int | None = None  # a milestone that nobody was told of
-        self._due: dict[str, float] = {}
+        self._is_adding = False
+        self._rounds = Rounds()
         self._said: list[LogLine] = []
         if not waits:
             self.setup.start()
+
+    @property
+    def session(self) -> Session | None:
+        """The bot on the server that is shown; None while there is no bot."""
+        return self._here.session if self._here else None
+
+    @property
+    def place(self) -> int:
+        """Where the server that is shown stands among the others; the first is that of `.env`."""
+        return self._servers.index(self._here) if self._here else 0
+
+    def look_at(self, place: int) -> None:
+        """Show another one of the servers, and act upon that."""
+        self._here = self._servers[place]
 
     def start(self) -> None:
         """Start the bot, or try again to get one."""
@@ -100,24 +105,26 @@ class Presenter:
 
     def change(self, name: str, value: float) -> None:
         """Keep a setting, once it has not been changed again for a moment."""
-        self._pending[name] = value
-        self._write_at = time.monotonic() + DEBOUNCE_SECONDS
+        if self._here:
+            self._here.change(name, value)
 
     def needs_permission(self, action: Action) -> bool:
         """Whether a person must first confirm that the messages may be used."""
-        if action is not FETCH or self._connection is None:
+        if action is not FETCH or self._here is None:
             return False
-        return not database.has_permission(self._connection)
+        return not database.has_permission(self._here.connection)
 
-    def run_step(self, action: Action, is_permitted: bool = False) -> None:
+    def run_step(self, action: Action, *arguments: str, is_permitted: bool = False) -> None:
         """Run a script of the pipeline, unless one is running."""
-        if self.pipeline:
-            self.pipeline.start(action, ["--i-have-permission"] if is_permitted else [])
+        if self._here:
+            given = ["--i-have-permission"] if is_permitted else []
+            self.pipeline.start(action, self._here.session, [*arguments, *given])
 
     @property
     def can_run_steps(self) -> bool:
         """Whether there is a bot, and no step runs."""
-        return bool(self.pipeline and not self.pipeline.is_running and not self.is_closing)
+        is_busy = self.pipeline.is_running or self._errands.is_busy or self.is_closing
+        return self._here is not None and not is_busy
 
     @property
     def is_bot_up(self) -> bool:
@@ -131,28 +138,35 @@ class Presenter:
 
     def pack_diagnostics(self) -> None:
         """Write what helps somebody to help, into the data folder."""
-        if self.session and self.pipeline:
-            path = self.session.data_dir / "diagnostics.zip"
-            self.pipeline.start(PACK, ["--diagnostics", str(path)])
+        if self.session:
+            self.run_step(PACK, "--diagnostics", str(self.session.data_dir / "diagnostics.zip"))
 
     def exclude(self, user_id: int) -> None:
         """Erase a person, who is never learned from again."""
-        if self.pipeline:
-            self.pipeline.start(EXCLUDE, [str(user_id)])
+        self.run_step(EXCLUDE, str(user_id))
 
     def include(self, user_id: int) -> None:
         """Take a person off the exclusion list."""
-        if self._connection:
-            people.include(self._connection, user_id)
+        if self._here:
+            people.include(self._here.connection, user_id)
 
     def exclusions(self) -> list[Exclusion]:
         """Who is excluded."""
-        return people.exclusions(self._connection) if self._connection else []
+        return people.exclusions(self._here.connection) if self._here else []
+
+    def add_server(self, server_id: int) -> None:
+        """Have the bot live on one more server, from its next start."""
+        if self.can_run_steps:
+            self._is_adding = True
+            self.pipeline.start(ADD_SERVER, self._servers[0].session, [str(server_id)])
+
+    def servers(self) -> list[tuple[int, str]]:
+        """The ids and names of all servers."""
+        return [(one.session.server_id, one.name) for one in self._servers]
 
     def cancel_step(self) -> None:
         """Have the running script stop."""
-        if self.pipeline:
-            self.pipeline.cancel()
+        self.pipeline.cancel()
 
     def say(self, level: str, text: str) -> None:
         """Add a line of the window's own to the log."""
@@ -161,7 +175,8 @@ class Presenter:
     def close(self) -> None:
         """Have everything end; go on ticking until `is_quiet`."""
         self.is_closing = True
-        self._write_at = 0.0
+        for server in self._servers:
+            server.hurry()
         self.setup.cancel()
         self.cancel_step()
         self.stop()
@@ -169,7 +184,7 @@ class Presenter:
     @property
     def is_quiet(self) -> bool:
         """Whether nothing that was started runs any more."""
-        is_busy = self.setup.is_running or (self.pipeline and self.pipeline.is_running)
+        is_busy = self.setup.is_running or self.pipeline.is_running
         if self.session and self.session.controller.state is not State.STOPPED:
             return False
         return not is_busy
@@ -177,26 +192,26 @@ class Presenter:
     def end(self) -> None:
         """End by force whatever still runs."""
         self.force_stop()
-        if self.pipeline:
-            self.pipeline.kill()
-        if session := self.session or self.setup.session:
+        self.pipeline.kill()
+        session = self._servers[0].session if self._servers else self.setup.session
+        if session:
             session.close()
         if self._files:
             self._files.close()
-        if self._connection:
-            self._connection.close()
+        for server in self._servers:
+            server.connection.close()
 
     def tick(self, now: float) -> list[LogLine]:
         """Do what is due at `now` (seconds since 1970); gives back the new log lines."""
         lines = self.setup.take()
         if self.setup.session and not self.session and not self.is_closing:
             self._open(self.setup.session)
-        if self.session and self.pipeline:
+        if self.session:
             self.session.controller.tick(now)
             lines += self._bot_lines(self.session, now)
             lines += self.pipeline.tick(now)
             self._run_errands(now)
-            self._read(now)
+            self._read(self.session, now)
             self._see_to_chores(now)
         lines += self._said
         self._said = []
@@ -208,14 +223,15 @@ class Presenter:
 
     def snapshot(self, now: float) -> Snapshot:
         """What to show at `now`."""
-        if not self.session or not self.pipeline:
-            return self._snapshot_of_setup()
-        controller, figures = self.session.controller, self._stats
+        here = self._here
+        if here is None:
+            return snapshot.without_a_bot(self.setup)
+        controller, figures = here.session.controller, here.stats
         state = controller.state
         since, reply = controller.running_since, figures.last_reply_at
         is_up = state in (State.STARTING, State.RUNNING)
         is_alive = is_up or state is State.STOPPING
-        model = controller.heartbeat.model if controller.heartbeat and since else ""
+        beat = controller.heartbeat if here is self._servers[0] else here.beat
         return Snapshot(
             word=state.value,
             tone=_TONES[state],
@@ -223,7 +239,7 @@ class Presenter:
             facts=snapshot.facts(
                 None if since is None else now - since,
                 self._memory_mb if is_alive else 0.0,
-                model,
+                beat.model if beat and since else "",
                 None if reply is None else now - reply,
             ),
             can_start=not is_alive and not self.is_closing,
@@ -231,56 +247,48 @@ class Presenter:
             can_restart=is_up,
             can_force_stop=is_alive,
             can_run_steps=self.can_run_steps,
-            settings=dataclasses.replace(self._settings, **self._pending),
+            settings=here.settings,
             day=snapshot.day_rows(figures, self.log.errors(now)),
             week=snapshot.week_rows(figures),
-            step=self.pipeline.view,
-            chat_url=self.session.chat_url,
-            mend="" if self.session.chat_url else mending.place_for(controller.reason),
+            step=self._step_view(),
+            chat_url=here.session.chat_url,
+            mend="" if here.session.chat_url else mending.place_for(controller.reason),
+            servers=tuple(one.name for one in self._servers),
+            server=self.place,
         )
+
+    def _step_view(self) -> StepView:
+        """The step, and for which server it is, unless for the one that is shown."""
+        view = self.pipeline.view
+        for one in self._servers:
+            if one is not self._here and one.session is self.pipeline.session:
+                return dataclasses.replace(view, title=f"{view.title} ({one.name})")
+        return view
 
     def _remark(self, state: State) -> str:
         """What to say of a state in which nothing is wrong."""
         if state is State.STARTING:
             return self._loading
-        is_told = self._is_shadow and state is State.RUNNING
+        is_told = self._here and self._here.is_shadow and state is State.RUNNING
         return "Listening only (shadow): nothing is sent." if is_told else ""
 
     def facts(self) -> Facts | None:
         """What may be worth a notification; None while there is no bot."""
-        if not self.session or not self.pipeline:
+        if not self.session:
             return None
         controller = self.session.controller
-        reached, self._reached = self._reached, None
+        told = [one.take_milestone() for one in self._servers]
+        reached = max(filter(None, told), default=None)
         return Facts(controller.state, controller.reason, self.pipeline.view, reached)
-
-    def _snapshot_of_setup(self) -> Snapshot:
-        view, error = self.setup.view(), self.setup.error
-        return Snapshot(
-            word="Not set up" if error else "Setting up",
-            tone="bad" if error else "busy",
-            reason=error,
-            facts=snapshot.facts(None, 0.0, "", None),
-            start_text="Retry" if error else "Start",
-            can_start=bool(error) and not self.setup.is_running,
-            day=snapshot.day_rows(Stats(), 0),
-            week=snapshot.week_rows(Stats()),
-            setup=view,
-            mend=mending.place_for(error),
-        )
 
     def _open(self, session: Session) -> None:
         try:
-            self._connection = database.connect(session.database_path)
+            self._servers += [Server(one) for one in (session, *session.others)]
         except UserError as error:
             self.setup.session, self.setup.error = None, str(error)
             return
-        self._connection.execute("PRAGMA busy_timeout = 100")  # a window waits for nobody
-        self.session = session
+        self._here = self._servers[0]
         self._files = LogFiles(session.data_dir / "logs", self.preferences.keep_logs_days)
-        self._chores = Chores(session.data_dir, time.time())
-        self.pipeline = Pipeline(session.python, session.env_path, session.scripts)
-        self._errands = Errands(self._connection, self.pipeline)
         if session.starts_at_once:
             session.controller.start()
 
@@ -291,54 +299,41 @@ class Presenter:
                 self._loading = f"{event.step} {event.note}".strip()
             else:
                 lines.append(event)
-        if output.dropped > self._dropped and self._is_due("dropped", STATS_SECONDS, now):
+        if output.dropped > self._dropped and self._rounds.is_due("lost", LOST_SECONDS, now):
             count, self._dropped = output.dropped - self._dropped, output.dropped
             self.say("WARNING", f"{count:,} log lines came too fast to be shown")
         return lines
 
-    def _read(self, now: float) -> None:
-        """Look at what others changed in the database; leave it for later while it is locked."""
-        assert self._connection and self.session
-        child = self.session.controller.child
-        if child and self._is_due("memory", MEMORY_SECONDS, now):
+    def _read(self, session: Session, now: float) -> None:
+        child = session.controller.child
+        if child and self._rounds.is_due("memory", MEMORY_SECONDS, now):
             self._memory_mb = child.memory_mb()
+        for server in self._servers:
+            server.tick(now, is_shown=server is self._here)
+        if self._is_adding and not self.pipeline.is_running:
+            self._is_adding = False
+            self._welcome()
+
+    def _welcome(self) -> None:
+        """Look after a server that was added, too."""
+        known = {one.session.env_path for one in self._servers}
         try:
-            if self._pending and time.monotonic() >= self._write_at:
-                self._write(self._connection)
-            if self._is_due("settings", SETTINGS_SECONDS, now):
-                self._settings = database.settings(self._connection)
-                self._is_shadow = shadow.is_on(self._connection)
-            if self._is_due("stats", STATS_SECONDS, now):
-                self._stats = stats(self._connection, now)
-                self._reached = milestones.take(self._connection) or self._reached
-        except sqlite3.OperationalError as error:
-            log.warning("the database is busy: %s", error)
+            new = [one for one in further(self._servers[0].session) if one.env_path not in known]
+            self._servers += map(Server, new)
+        except UserError as error:
+            self.say("ERROR", str(error))
 
     def _run_errands(self, now: float) -> None:
-        """Look after what admins asked for in Discord; later, while the database is locked."""
-        assert self._errands
-        if self._errands.is_busy or self._is_due("errands", ERRAND_SECONDS, now):
-            try:
+        """Look after what admins asked for in Discord."""
+        if self._errands.is_busy or self._rounds.is_due("errands", ERRAND_SECONDS, now):
+            with later_if_locked():
                 self._errands.tick(now, self.is_closing)
-            except sqlite3.OperationalError as error:
-                log.warning("the database is busy: %s", error)
 
     def _see_to_chores(self, now: float) -> None:
-        assert self._chores and self.pipeline
-        if self.can_run_steps and (due := self._chores.due(self.preferences, now)):
-            self.pipeline.start(*due)
-
-    def _write(self, connection: sqlite3.Connection) -> None:
-        for name, value in list(self._pending.items()):
-            database.change_setting(connection, name, value)
-            del self._pending[name]
-        self._settings = database.settings(connection)
-
-    def _is_due(self, name: str, every_seconds: float, now: float) -> bool:
-        if 0 <= now - self._due.get(name, float("-inf")) < every_seconds:
-            return False
-        self._due[name] = now
-        return True
+        for server in self._servers:
+            if self.can_run_steps and (due := server.chores.due(self.preferences, now)):
+                action, arguments = due
+                self.pipeline.start(action, server.session, arguments)
 
 
 def _utc(seconds: float) -> str:

@@ -125,6 +125,7 @@ class Form:
         try:
             env_file.write(path, values, needs_discord=is_complete)
             self._here = finish.folders(self._env_path)
+            env_file.share(path, values)
         except OSError as error:
             raise UserError(
                 f"Cannot write {path}: {error.strerror or error}. Make room, or make the folder "

@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from gui.first_run import mending
 from gui.pipeline import StepView
-from gui.setup import SetupView
+from gui.setup import Setup, SetupView
 from storage.database import Settings
 from storage.stats import Stats
 
@@ -33,6 +34,24 @@ class Snapshot:
     setup: SetupView | None = None
     chat_url: str | None = None
     mend: str = ""  # the step of the first run, or the setting, that mends `reason`
+    servers: tuple[str, ...] = ()  # their names
+    server: int = 0  # the place among them of the one that is shown
+
+
+def without_a_bot(setup: Setup) -> Snapshot:
+    """What to show until there is a bot: how far its setup is, or why it ended."""
+    return Snapshot(
+        word="Not set up" if setup.error else "Setting up",
+        tone="bad" if setup.error else "busy",
+        reason=setup.error,
+        facts=facts(None, 0.0, "", None),
+        start_text="Retry" if setup.error else "Start",
+        can_start=bool(setup.error) and not setup.is_running,
+        day=day_rows(Stats(), 0),
+        week=week_rows(Stats()),
+        setup=setup.view(),
+        mend=mending.place_for(setup.error),
+    )
 
 
 def facts(uptime: float | None, memory_mb: float, model: str, since_reply: float | None) -> Rows:

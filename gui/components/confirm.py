@@ -40,5 +40,6 @@ class Confirm:
         self._confirmed()
 
     def close(self) -> None:
-        """Take the answer as no."""
-        self.window.destroy()
+        """Take the answer as no; it may have been answered already."""
+        if self.window.winfo_exists():
+            self.window.destroy()

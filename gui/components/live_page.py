@@ -60,6 +60,10 @@ class LivePage:
         self.report.show(self._live.reports(), self._live.newest_page() is not None)
         self._list()
 
+    def close(self) -> None:
+        """Take it away."""
+        self.frame.destroy()
+
     def open_report(self) -> None:
         """Show the newest report in the browser."""
         if page := self._live.newest_page():

@@ -13,10 +13,12 @@ from data.privacy import STATEMENT
 from gui import desktop, keyboard, theme
 from gui.components import controls
 from gui.components.confirm import Confirm
+from gui.components.dropdown import Dropdown
 from gui.components.logs_window import LogsWindow
 from gui.components.overview import Overview
 from gui.components.shortcuts_window import ShortcutsWindow
 from gui.components.status_bar import StatusBar
+from gui.emoji_probe import shown
 from gui.pipeline import Action
 from gui.presenter import Presenter
 from gui.snapshot import Snapshot
@@ -33,15 +35,21 @@ class Page(Protocol):
 
     def show(self) -> None: ...
 
+    def close(self) -> None: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What is beyond the window: to end it all, hide, mend what is wrong, settings."""
+    """What is beyond the window: to end it all, hide, mend what is wrong, settings.
+
+    `look_at` turns to another server, by its place.
+    """
 
     close: Callable[[], None]
     put_away: Callable[[], None]
     mend: Callable[[str], None]
     settings: Callable[[], None]
+    look_at: Callable[[int], None]
 
 
 class MainWindow:
@@ -60,6 +68,7 @@ class MainWindow:
         self.root, self._presenter = root, presenter
         self.logs: LogsWindow | None = None
         self.confirm: Confirm | None = None
+        self.servers: Dropdown | None = None
         self.shortcuts: ShortcutsWindow | None = None
         self._shown: Snapshot | None = None
         self._makers, self._wishes = pages or {}, wishes
@@ -139,10 +148,35 @@ class MainWindow:
             return
         had_bot, self._shown = self._has_bot, snapshot
         self.status.show(snapshot)
+        if len(snapshot.servers) > 1:
+            self._show_servers([shown(name) for name in snapshot.servers], snapshot.server)
         if self._front == OVERVIEW:
             self.overview.show(snapshot)
         if self._makers and self._has_bot and not had_bot:
             self.tabs.grid(row=1, column=0, sticky="w", padx=theme.GAP, pady=(0, theme.GAP))
+
+    def _show_servers(self, names: Sequence[str], place: int) -> None:
+        if self.servers is None:
+            box, gap = controls.group(self.root), theme.GAP
+            controls.label(box, "Server", color=theme.MUTED).grid(row=0, column=0, padx=(0, 10))
+            self.servers = Dropdown(box, self._wishes.look_at)
+            self.servers.button.grid(row=0, column=1)
+            box.grid(row=1, column=0, sticky="e", padx=gap, pady=(0, gap))
+        self.servers.show(names[place], names)
+
+    def settle(self) -> None:
+        """Take over what was marked on the pages, and show what is new; drop an open question."""
+        if self.confirm:
+            self.confirm.close()
+        for page in self.pages.values():
+            page.show()
+
+    def forget(self, title: str) -> None:
+        """Have a page be made anew when it is next looked at, at once if it is in front."""
+        if page := self.pages.pop(title, None):
+            page.close()
+        if self._front == title:
+            self.turn_to(title)
 
     def append(self, lines: Sequence[LogLine]) -> None:
         """Add new log lines."""

@@ -125,6 +125,14 @@ class PlaygroundPage:
         if self.prompt:
             self.prompt.show(playground.prompt)
 
+    def close(self) -> None:
+        """Take it away, with the windows that belong to it."""
+        if self.confirm:
+            self.confirm.close()
+        if self.prompt:
+            self.prompt.window.destroy()
+        self.frame.destroy()
+
     def send(self) -> None:
         """Say what was written, after a question where the memory gets tight."""
         try:

@@ -1,6 +1,6 @@
 """The settings: sections at the left, fields at the right, nothing kept before Save."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,13 +11,15 @@ from gui import theme
 from gui.components import controls
 from gui.components.confirm import Confirm
 from gui.components.exclusion_list import ExclusionList
+from gui.components.server_list import ServerList
 from gui.components.settings_row import Row
+from gui.emoji_probe import shown
 from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.settings_fields import SECTIONS
 from gui.settings_form import Form, Refused, needs_restart
 
-PRIVACY, ADVANCED = "Data and privacy", "Advanced"
+DISCORD, PRIVACY, ADVANCED = "Discord", "Data and privacy", "Advanced"
 CHECK_MS = 400  # after the last key
 REFRESH_MS = 1000
 
@@ -36,9 +38,9 @@ class SettingsWindow:
         self.bodies: dict[str, Any] = {}
         self.buttons: dict[str, Any] = {}
         self.people: ExclusionList | None = None
+        self.servers: ServerList | None = None
         self.confirm: Confirm | None = None
         self.window = ctk.CTkToplevel(root, fg_color=theme.WINDOW)
-        self.window.title("Settings - Discord Personality Bot")
         self.window.geometry("780x600")
         self.window.minsize(640, 420)
         self.window.protocol("WM_DELETE_WINDOW", self.close)
@@ -90,6 +92,7 @@ class SettingsWindow:
                 row.show_problem("")
             self._say("")
             self.restart.grid_remove()
+        self.window.title(_title(self._presenter.servers(), self._presenter.place))
         self.turn_to(section or self.section or next(iter(SECTIONS)))
         self.window.deiconify()
         self.window.lift()
@@ -115,8 +118,7 @@ class SettingsWindow:
                 body.grid(row=0, column=1, sticky="nsew", padx=(0, theme.GAP), pady=theme.GAP)
             else:
                 body.grid_remove()
-        if self.people and title == PRIVACY:
-            self.people.show()
+        self._show_lists()
 
     @property
     def changes(self) -> dict[str, str]:
@@ -145,11 +147,17 @@ class SettingsWindow:
         else:
             self._say("Saved." if changes else "Nothing was changed.")
 
-    def close(self) -> None:
-        """Hide, after a question where something would be lost."""
-        if not self.changes:
+    def look_at(self, form: Form) -> None:
+        """Show another server's settings from now on."""
+        self._form = form
+        if self.people and self.people.confirm:
+            self.people.confirm.close()
+
+    def close(self) -> bool:
+        """Hide, after a question where something would be lost; whether it is hidden."""
+        if not self._before or not self.changes:
             self._hide()
-            return
+            return True
         self.confirm = Confirm(
             self.window,
             "Leave without saving?",
@@ -157,6 +165,7 @@ class SettingsWindow:
             "Leave",
             self._hide,
         )
+        return False
 
     def _hide(self) -> None:
         self._before = {}
@@ -177,7 +186,10 @@ class SettingsWindow:
             row = self.rows[field.name] = Row(body, field, self._typed)
             row.show(self._before[field.name])
             row.frame.grid(sticky="w", padx=14, pady=(0, 14))
-        if title == PRIVACY:
+        if title == DISCORD:
+            self.servers = ServerList(body, self._presenter)
+            self.servers.frame.grid(sticky="w", padx=14, pady=(0, 14))
+        elif title == PRIVACY:
             self._add_care(body)
         elif title == ADVANCED:
             pack = partial(self._start, self._presenter.pack_diagnostics)
@@ -223,8 +235,7 @@ class SettingsWindow:
         if self.window.winfo_viewable():
             if self._before:
                 self._follow()
-            if self.people and self.section == PRIVACY:
-                self.people.show()
+            self._show_lists()
             self._refreshes = self.window.after(REFRESH_MS, self._refresh)
 
     def _follow(self) -> None:
@@ -234,6 +245,12 @@ class SettingsWindow:
             if row and row.value == before != text:
                 row.show(text)
             self._before[name] = text
+
+    def _show_lists(self) -> None:
+        if self.people and self.section == PRIVACY:
+            self.people.show()
+        elif self.servers and self.section == DISCORD:
+            self.servers.show()
 
     def _step(self, by: int) -> str:
         titles = list(SECTIONS)
@@ -248,3 +265,9 @@ class SettingsWindow:
 
 def _section_of(name: str) -> str:
     return next(t for t, fields in SECTIONS.items() if name in {field.name for field in fields})
+
+
+def _title(servers: Sequence[tuple[int, str]], place: int) -> str:
+    """The window's title, which says whose settings these are where there are several servers."""
+    of = f" of {shown(servers[place][1])}" if len(servers) > 1 else ""
+    return f"Settings{of} - Discord Personality Bot"

@@ -50,6 +50,7 @@ def write(here: Folders, known: Known) -> None:
         values["DISCORD_API_BASE"] = here.api_base
     try:
         env_file.write(here.env_path, values)
+        env_file.share(here.env_path, values)
         if known.is_permitted:
             _confirm(here.database_path)
     except OSError as error:

@@ -198,6 +198,12 @@ async def test_excluded_people_are_neither_stored_nor_answered(
         assert not messages.by_ids(connection, [ignored.id])
 
 
+async def test_the_launcher_is_told_the_servers_name(tmp_path: Path, sandbox: Sandbox) -> None:
+    async with talking(tmp_path, sandbox):
+        connection = database.connect(tmp_path / "database" / "bot.sqlite3")
+        assert database.recall(connection, "server_name") == "Test server"
+
+
 async def test_stopping_leaves_no_process_behind(tmp_path: Path, sandbox: Sandbox) -> None:
     async with talking(tmp_path, sandbox) as bot:
         family = psutil.Process(bot.process.pid).children(recursive=True)

@@ -1,5 +1,6 @@
 """One Tk for the whole session, and a desk with the window, a real bot process and a database."""
 
+import dataclasses
 import gc
 import os
 import sys
@@ -130,6 +131,21 @@ def session(tmp_path: Path) -> Session:
         controller=controller,
         scripts=tmp_path / "scripts",
     )
+
+
+@pytest.fixture
+def two_servers(session: Session, tmp_path: Path) -> Session:
+    """The same bot, which lives on a second server, too."""
+    folder = tmp_path / "servers" / "2222222"
+    folder.mkdir(parents=True)
+    second = dataclasses.replace(
+        session,
+        env_path=folder / ".env",
+        database_path=folder / "bot.sqlite3",
+        data_dir=folder,
+        server_id=2222222,
+    )
+    return dataclasses.replace(session, server_id=1111111, others=(second,))
 
 
 @pytest.fixture

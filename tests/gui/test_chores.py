@@ -2,6 +2,7 @@
 
 import os
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from gui.chores import AGAIN_SECONDS, BACKUP, BACKUP_SECONDS, FIRST_SECONDS, FOR
 from gui.preferences import Preferences
 from gui.presenter import Presenter
 from gui.session import Session, Way
+from storage import database
 
 DAY = 86_400.0
 
@@ -72,3 +74,30 @@ def test_the_beat_makes_a_backup_and_keeps_the_log(session: Session, tmp_path: P
     assert len(list((tmp_path / "backups").glob("backup-*.zip"))) == 1
     (log,) = (tmp_path / "logs").iterdir()
     assert "hello" in log.read_text()
+
+
+@pytest.mark.timeout(120)
+def test_every_server_is_backed_up_into_its_own_folder(
+    two_servers: Session, tmp_path: Path
+) -> None:
+    everywhere = (two_servers, *two_servers.others)
+    for one in everywhere:
+        assert one.env_path
+        one.env_path.write_text(f"DATA_DIR={one.data_dir}\nMODELS_DIR={one.data_dir / 'models'}\n")
+        path = one.data_dir / "database" / "bot.sqlite3"
+        database.remember(database.connect(path), "whose", str(one.server_id))
+    presenter = Presenter(Way(lambda report: two_servers))
+    give_up_at = time.monotonic() + 90
+    while len(found := [*tmp_path.rglob("backup-*.zip")]) < 2 or presenter.pipeline.is_running:
+        assert time.monotonic() < give_up_at, presenter.pipeline.view
+        presenter.tick(time.time() + FIRST_SECONDS + 1 if presenter.session else time.time())
+        time.sleep(0.02)
+    presenter.end()
+    assert {path.parent.parent for path in found} == {one.data_dir for one in everywhere}
+    for one in everywhere:
+        (path,) = (one.data_dir / "backups").glob("backup-*.zip")
+        with zipfile.ZipFile(path) as archive:
+            archive.extract("bot.sqlite3", tmp_path / "unpacked")
+        unpacked = database.connect(tmp_path / "unpacked" / "bot.sqlite3")
+        assert database.recall(unpacked, "whose") == str(one.server_id)
+        unpacked.close()

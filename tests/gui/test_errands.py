@@ -41,7 +41,8 @@ class Office:
         self.folder = folder
         for action in ACTIONS:
             (folder / action.program).write_text(SCRIPT.format(root=str(Path.cwd())))
-        way = Way(lambda report: dataclasses.replace(session, scripts=folder))
+        others = tuple(dataclasses.replace(one, scripts=folder) for one in session.others)
+        way = Way(lambda report: dataclasses.replace(session, scripts=folder, others=others))
         self.database: sqlite3.Connection = database.connect(session.database_path)
         self.presenter = Presenter(way)
 
@@ -51,7 +52,8 @@ class Office:
 
     def settle(self) -> None:
         """Until the launcher has looked for requests."""
-        while not (errands := self.presenter._errands) or not errands._has_looked:
+        servers = self.presenter._servers
+        while not servers or len(self.presenter._errands._seen) < len(servers):
             self.turn()
 
     def ask(self, step: str, argument: str = "") -> Request:
@@ -164,3 +166,99 @@ def test_a_launcher_that_leaves_says_so(office: Office) -> None:
     office.until(asked, RUNNING)
     office.presenter.close()
     assert office.until(asked, DONE, FAILED).state == FAILED
+
+
+@pytest.fixture
+def other_server(two_servers: Session) -> sqlite3.Connection:
+    return database.connect(two_servers.others[0].database_path)
+
+
+@pytest.fixture
+def wide_office(two_servers: Session, tmp_path: Path) -> Iterator[Office]:
+    """A launcher of a bot that lives on two servers; an admin of the first asks."""
+    folder = tmp_path / "steps"
+    folder.mkdir()
+    made = Office(two_servers, folder)
+    made.settle()
+    yield made
+    made.presenter.end()
+
+
+def test_each_servers_errands_run_with_its_own_settings_and_are_told_there(
+    wide_office: Office, other_server: sqlite3.Connection, two_servers: Session
+) -> None:
+    first, (second,) = wide_office.database, two_servers.others
+    wide_office.database = other_server
+    asked = wide_office.ask(requests.TRAIN)
+    assert wide_office.until(asked, DONE, FAILED).state == DONE
+    steps = [f"{action.program} --env {second.env_path}" for action in TRAINING]
+    assert wide_office.ran == steps
+    assert requests.answer(first, asked.id) is None
+    wide_office.database = first
+    assert wide_office.until(wide_office.ask(requests.FETCH), DONE, FAILED).state == DONE
+    assert wide_office.ran[-1] == f"1_fetch_all_history.py --env {two_servers.env_path}"
+
+
+def test_one_servers_errand_is_not_disturbed_by_anothers(
+    wide_office: Office, other_server: sqlite3.Connection
+) -> None:
+    hold = wide_office.folder / "3_train_model.hold"
+    hold.touch()
+    first, running = wide_office.database, wide_office.ask(requests.TRAIN)
+    while "Training" not in wide_office.until(running, RUNNING).text:
+        wide_office.turn()
+    wide_office.database = other_server
+    refused = wide_office.until(wide_office.ask(requests.FETCH), DONE, FAILED)
+    assert refused.state == FAILED and refused.text.startswith("Training is going on")
+    hold.unlink()
+    wide_office.database = first
+    assert wide_office.until(running, DONE, FAILED).state == DONE
+    assert [line.split()[0] for line in wide_office.ran] == [one.program for one in TRAINING]
+
+
+def test_two_servers_that_ask_at_once_are_served_one_after_the_other(
+    wide_office: Office, other_server: sqlite3.Connection
+) -> None:
+    first, asked = wide_office.database, wide_office.ask(requests.FETCH)
+    wide_office.database = other_server
+    heard = wide_office.until(wide_office.ask(requests.FETCH), DONE, FAILED)
+    assert heard.state == FAILED and "ask again" in heard.text
+    wide_office.database = first
+    assert wide_office.until(asked, DONE, FAILED).state == DONE
+    assert len(wide_office.ran) == 1
+
+
+def test_a_model_of_another_server_is_not_deployed(
+    wide_office: Office, other_server: sqlite3.Connection
+) -> None:
+    database.add_model(wide_office.database, Model("own", Path("x"), "b", "", {}, 1.0))
+    wide_office.database = other_server
+    asked = wide_office.ask(requests.DEPLOY, "own")
+    assert wide_office.until(asked, DONE, FAILED).state == FAILED
+    assert wide_office.ran == []
+
+
+def test_a_server_whose_database_is_locked_keeps_no_other_waiting(
+    wide_office: Office, other_server: sqlite3.Connection
+) -> None:
+    first, asked = wide_office.database, wide_office.ask(requests.DEPLOY, "no such model")
+    first.execute("BEGIN IMMEDIATE")
+    wide_office.database = other_server
+    assert wide_office.until(wide_office.ask(requests.FETCH), DONE, FAILED).state == DONE
+    first.execute("ROLLBACK")
+    wide_office.database = first
+    assert wide_office.until(asked, DONE, FAILED).state == FAILED
+
+
+def test_what_was_left_behind_has_failed_in_every_server(
+    two_servers: Session, other_server: sqlite3.Connection, tmp_path: Path
+) -> None:
+    asked = requests.ask(other_server, requests.TRAIN, 1, 2)
+    assert asked
+    office = Office(two_servers, tmp_path)
+    try:
+        office.database = other_server
+        assert "Ask again" in office.until(asked, DONE, FAILED).text
+    finally:
+        office.presenter.end()
+    assert office.ran == []

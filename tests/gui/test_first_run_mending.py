@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot import config
+from bot import config, more_servers
 from data import discord_api, privacy
 from gui.first_run import mending
 from gui.first_run.last_steps import KEEP
@@ -16,6 +16,7 @@ from model import base_models, downloads, estimate
 from model.estimate import Estimate, Pace
 from model.remote_engine import RemoteEngine
 from sandbox.server import Sandbox
+from sandbox.settings import write_env
 from tests.gui.guide import Guide
 from tests.loopback import running, small_world
 from tests.model import chat_servers
@@ -57,6 +58,20 @@ def test_a_reset_token_is_mended_with_one_answer(sandbox: Sandbox, tmp_path: Pat
     assert guide.run.outcome
     after = config.load(tmp_path / ".env")
     assert after == dataclasses.replace(before, token=sandbox.world.token)
+
+
+def test_further_servers_stay_and_get_the_new_token(sandbox: Sandbox, tmp_path: Path) -> None:
+    _finished(sandbox, tmp_path)
+    further = tmp_path / "servers" / "5"
+    further.mkdir(parents=True)
+    env = write_env(further, sandbox, SERVER_ID="55555", MODELS_DIR="models")
+    (further / "kept").touch()
+    sandbox.world.token += "x"
+    Guide(tmp_path, sandbox.api, mend="token").go(sandbox.world.token)
+    assert config.load(env).token == sandbox.world.token
+    assert config.load(env).server_id == 55555 and (further / "kept").exists()
+    _finished(sandbox, tmp_path)  # the whole way once more
+    assert [one.server_id for one in more_servers.load(tmp_path / ".env")][1:] == [55555]
 
 
 def test_mending_another_step_asks_that_step_alone(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from bot.logs import LogLine, Progress
 from child_process import Output
 from gui.presenter import Presenter
+from gui.server import Server
 from gui.session import Report, Session, Way
 from storage import database, shadow
 
@@ -24,6 +25,13 @@ def presenter(session: Session) -> Iterator[Presenter]:
     made.end()
 
 
+@pytest.fixture
+def server(presenter: Presenter) -> Server:
+    """The server that is shown."""
+    assert presenter._here
+    return presenter._here
+
+
 def until(presenter: Presenter, is_so: Callable[[], object]) -> list[LogLine]:
     give_up_at, lines = time.monotonic() + 20, []
     while not is_so():
@@ -33,10 +41,9 @@ def until(presenter: Presenter, is_so: Callable[[], object]) -> list[LogLine]:
     return lines
 
 
-def test_many_changes_of_a_setting_are_written_once(presenter: Presenter) -> None:
-    assert presenter._connection
+def test_many_changes_of_a_setting_are_written_once(presenter: Presenter, server: Server) -> None:
     writes: list[str] = []
-    presenter._connection.set_trace_callback(
+    server.connection.set_trace_callback(
         lambda sql: writes.append(sql) if sql.startswith("INSERT INTO settings") else None
     )
     for value in (0.1, 0.2, 0.3):
@@ -45,22 +52,22 @@ def test_many_changes_of_a_setting_are_written_once(presenter: Presenter) -> Non
         settings = presenter.snapshot(time.time()).settings
         assert settings
         assert settings.response_rate == value
-    until(presenter, lambda: not presenter._pending)
+    until(presenter, lambda: not server._pending)
     assert len(writes) == 1
-    assert database.settings(presenter._connection).response_rate == 0.3
+    assert database.settings(server.connection).response_rate == 0.3
 
 
 def test_a_locked_database_delays_a_setting_and_loses_nothing(
-    presenter: Presenter, session: Session
+    presenter: Presenter, server: Server, session: Session
 ) -> None:
     other = sqlite3.connect(session.database_path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     presenter.change("temperature", 0.6)
-    presenter._write_at = 0.0
+    server.hurry()
     presenter.tick(time.time())
-    assert presenter._pending == {"temperature": 0.6}
+    assert server._pending == {"temperature": 0.6}
     other.execute("COMMIT")
-    until(presenter, lambda: not presenter._pending)
+    until(presenter, lambda: not server._pending)
     assert database.settings(other).temperature == 0.6
 
 
@@ -91,14 +98,13 @@ def test_what_the_bot_is_doing_is_shown_while_it_starts(
     assert (shown.word, shown.tone, shown.reason) == ("Starting", "busy", "loading the model")
 
 
-def test_a_bot_that_only_listens_is_shown_as_such(presenter: Presenter) -> None:
-    assert presenter._connection
-    shadow.switch(presenter._connection, True)
+def test_a_bot_that_only_listens_is_shown_as_such(presenter: Presenter, server: Server) -> None:
+    shadow.switch(server.connection, True)
     assert presenter.snapshot(time.time()).reason == ""  # it does not run
     presenter.start()
     until(presenter, lambda: "shadow" in presenter.snapshot(time.time()).reason)
     assert presenter.snapshot(time.time()).word == "Running"
-    shadow.switch(presenter._connection, False)
+    shadow.switch(server.connection, False)
     until(presenter, lambda: presenter.snapshot(time.time()).reason == "")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import config, hush
+from bot import config, hush, more_servers
 from bot.config import UserError
 from data import policies, privacy
 from gui import preferences, settings_form
@@ -66,6 +66,18 @@ def test_what_is_saved_is_there_for_all(form: Form, env: Path) -> None:
     with database.connect(found.database_path) as connection:
         assert privacy.consent_mode(connection) == "opt-in"
     assert needs_restart(changes) and not needs_restart({"notices": "all"})
+
+
+def test_another_token_is_every_servers(form: Form, env: Path) -> None:
+    further = env.parent / "servers" / "5" / ".env"
+    further.parent.mkdir(parents=True)
+    text = ENV_TEXT.replace("123456789012345678", "323456789012345678")
+    further.write_text(f"{text}THREADS=3\nMODELS_DIR=models\n")
+    form.save({"DISCORD_TOKEN": f"{TOKEN}x", "THREADS": "4"})
+    first, second = more_servers.load(env)
+    assert first.token == second.token == f"{TOKEN}x"
+    assert (first.threads, second.threads) == (4, 3)
+    assert (first.server_id, second.server_id) == (123456789012345678, 323456789012345678)
 
 
 def test_manners_are_changed_while_the_bot_runs(form: Form, env: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data import policies
 from gui.presenter import Presenter
+from gui.server import DEBOUNCE_SECONDS, SETTINGS_SECONDS
 from gui.session import Session, Way
 from gui.settings_form import Form
 from storage import database
@@ -24,12 +25,11 @@ async def test_the_window_and_the_commands_see_each_other_at_once(
         while not presenter.session:
             presenter.tick(time.time())
         await here.ask("!settemp 1.2")
-        presenter._due.clear()  # a second has passed
-        presenter.tick(time.time())
+        presenter.tick(time.time() + SETTINGS_SECONDS)
         shown = presenter.snapshot(time.time()).settings
         assert shown and shown.temperature == 1.2
         presenter.change("temperature", 0.4)
-        presenter._write_at = 0.0
+        time.sleep(DEBOUNCE_SECONDS)
         presenter.tick(time.time())
         assert database.settings(here.database).temperature == 0.4
         form = Form(tmp_path / ".env", tmp_path)

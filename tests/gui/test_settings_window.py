@@ -1,5 +1,6 @@
 """The settings window: real widgets over a real form, a real .env and a real bot process."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,8 +197,9 @@ def test_a_backup_and_diagnostics_are_made_at_once(
     settings: Settings, until_done: Callable[[], str], tmp_path: Path
 ) -> None:
     settings.look_at(PRIVACY)
-    assert settings.desk.presenter.pipeline
-    settings.desk.presenter.pipeline._environment = ["--env", str(settings.env)]
+    here = settings.desk.presenter._here
+    assert here
+    here.session = dataclasses.replace(here.session, env_path=settings.env)
     settings.desk.click(settings.window.buttons["Back up now"])
     assert until_done() == "Back up: done"
     assert list((tmp_path / "backups").glob("backup-*.zip"))
