@@ -173,7 +173,8 @@ async def _play(
                     print(speaking_fit.renew(settings))
                 engine = _Clocked(model, clock)
                 with clock.running():
-                    bot = asyncio.create_task(bot_main.run(settings, connection, engine, False))
+                    running = bot_main.run([(settings, connection)], [engine], False)
+                    bot = asyncio.create_task(running)
                     while not sandbox.gateway.sockets:
                         await asyncio.sleep(0.1)
                     await asyncio.sleep(CONNECT_SECONDS)
