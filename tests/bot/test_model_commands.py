@@ -135,9 +135,7 @@ async def test_only_a_known_name_is_a_model(tmp_path: Path, name: str) -> None:
 async def test_model_path_wins_and_says_so(tmp_path: Path) -> None:
     models = Models(tmp_path)
     async with room(models) as here:
-        cog = here.bot.get_cog("ModelCommands")
-        assert isinstance(cog, ModelCommands)
-        object.__setattr__(cog._config, "model_path", tmp_path / "own")
+        object.__setattr__(here.server.config, "model_path", tmp_path / "own")
         assert "MODEL_PATH in .env" in await here.ask("!model use Tiny-1B.Q4_0")
         assert database.chosen_path(here.database) is None
 
