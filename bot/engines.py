@@ -1,6 +1,5 @@
 """What speaks in each server: its own model, and no file twice in memory."""
 
-import logging
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,6 @@ from model import catalog
 from model.inference import AnyEngine, Engine
 from model.remote_engine import RemoteEngine
 from storage import database
-
-log = logging.getLogger(__name__)
 
 
 def choose(places: Sequence[tuple[Config, sqlite3.Connection]]) -> list[AnyEngine]:
@@ -25,7 +22,7 @@ def choose(places: Sequence[tuple[Config, sqlite3.Connection]]) -> list[AnyEngin
         remote = _remote(first)
         others = [remote.with_model(config.engine_model) for config, _ in places[1:]]
         return [remote, *others]
-    engines: list[Engine] = []
+    engines: dict[Path, Engine] = {}
     return [_voice(engines, first, choose_model(*place)) for place in places]
 
 
@@ -37,21 +34,21 @@ def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
     return path
 
 
-def _voice(engines: list[Engine], first: Config, path: Path) -> AnyEngine:
-    """What speaks with a model: one of the engines, or a new one that is added to them."""
-    base = catalog.base_of(path)
-    engine = next((one for one in engines if _is_same(one.model, base or path)), None)
+def _voice(engines: dict[Path, Engine], first: Config, path: Path) -> AnyEngine:
+    """What speaks with a model: one of the engines, by their files, or one that is added to them."""
+    adapted = catalog.base_of(path)
+    base = adapted or path
+    engine = next((one for file, one in engines.items() if _is_same(file, base)), None)
     if engine is None:
-        engine = Engine(
-            base or path,
+        engine = engines[base] = Engine(
+            base,
             embedder_dir=first.models_dir,
             embedder=first.embedder,
             context_length=first.context_length,
             threads=first.threads,
             gpu_layers=first.gpu_layers,
         )
-        engines.append(engine)
-    return engine.with_adapter(path) if base else engine
+    return engine.with_adapter(path) if adapted else engine
 
 
 def _is_same(one: Path, other: Path) -> bool:
