@@ -35,7 +35,7 @@ def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
 
 
 def _voice(engines: dict[Path, Engine], first: Config, path: Path) -> AnyEngine:
-    """What speaks with a model: one of the engines, by their files, or one that is added to them."""
+    """One of the engines, which are by their files, or one that is added to them."""
     adapted = catalog.base_of(path)
     base = adapted or path
     engine = next((one for file, one in engines.items() if _is_same(file, base)), None)
