@@ -16,12 +16,12 @@ import secrets
 import sqlite3
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bot import addresses, config
+from bot import addresses, config, more_servers
 from bot.config import ROOT, Config, UserError
 from gui import preferences
 from model import report
@@ -99,10 +99,11 @@ def mask(settings: Config | None) -> Mask:
     Raises `UserError` and `sqlite3.Error` where the names cannot be read.
     """
     salt = secrets.token_bytes(16)
-    known = _names(settings)
+    servers = _servers(settings)
+    known = _names(servers)
     home = str(Path.home())
-    elsewhere = [*filter(None, (settings.engine_key, _far_host(settings)))] if settings else []
-    ours = {settings.server_id, *settings.admin_ids, *settings.channel_ids} if settings else set()
+    elsewhere = {text for one in servers for text in (one.engine_key, _far_host(one)) if text}
+    ours = {i for one in servers for i in (one.server_id, *one.admin_ids, *one.channel_ids)}
     ids = re.compile("|".join([_ID, *(rf"(?<!\d){one}(?!\d)" for one in ours if one)]))
 
     def code(match: "re.Match[str]") -> str:
@@ -120,18 +121,33 @@ def mask(settings: Config | None) -> Mask:
     return hide
 
 
+def _servers(settings: Config | None) -> list[Config]:
+    """The settings of all servers. Raises `UserError` where a further one's cannot be read."""
+    if settings is None:
+        return []
+    further = {path: _settings(path) for path in more_servers.paths(settings.env_path)}
+    for path, one in further.items():
+        if one is None:
+            raise UserError(f"Nobody knows whom {path} names.")
+    return [settings, *filter(None, further.values())]
+
+
 def _far_host(settings: Config) -> str:
     """The server in ENGINE_URL, unless it is this computer."""
     url = settings.engine_url
     return (urlsplit(url).hostname or "") if url and not addresses.is_here(url) else ""
 
 
-def _names(settings: Config | None) -> list[str]:
-    """Everybody's, the longest first, as one may be part of another; and this computer's user's."""
-    known = {Path.home().name}
-    if settings and settings.database_path.exists():
-        with contextlib.closing(database.connect(settings.database_path)) as connection:
-            known.update(messages.names(connection).values())
+def _names(servers: Sequence[Config]) -> list[str]:
+    """Everybody's, the longest first, as one may be part of another; and this computer's user's.
+
+    The folder of a further server may be called as it is.
+    """
+    known = {Path.home().name, *(one.env_path.parent.name for one in servers[1:])}
+    for one in servers:
+        if one.database_path.exists():
+            with contextlib.closing(database.connect(one.database_path)) as connection:
+                known.update(messages.names(connection).values())
     known = {name for name in known if len(name) >= _SHORTEST_NAME and not name.isnumeric()}
     return sorted(known, key=len, reverse=True)
 
@@ -155,6 +171,7 @@ def _told(settings: Config) -> str:
         "server": settings.server_id or "",
         "admins": " ".join(map(str, settings.admin_ids)),
         "channels": " ".join(map(str, settings.channel_ids)) or "all",
+        "further servers": len(more_servers.paths(settings.env_path)),
         "engine": _engine(settings),
         "engine key": "there is one" if settings.engine_key else "",
         "context length": settings.context_length,

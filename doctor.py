@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bot import addresses, config
+from bot import addresses, config, more_servers
 from bot.config import Config, UserError
 from computer import BAD, OK, ON_THE_COMPUTER, WARN, Found
 from data import discord_setup
@@ -61,9 +61,22 @@ def examine(env_path: Path | None, is_offline: bool = False) -> Iterator[Finding
             return
     else:
         yield Finding("Settings", OK, f"{settings.env_path} is complete.")
+        yield from _further(settings)
     for name, look in IN_THE_SETTINGS.items():
         if name not in ONLINE or (settings.token and not is_offline):
             yield _finding(name, partial(look, settings))
+
+
+def _further(first: Config) -> Iterator[Finding]:
+    """The settings of each further server."""
+    known = [first]
+
+    def look(path: Path) -> Found:
+        known.append(more_servers.beside(known, path))
+        return OK, f"{path} is complete."
+
+    for path in more_servers.paths(first.env_path):
+        yield _finding("Settings", partial(look, path))
 
 
 def _finding(name: str, check: Callable[[], Found]) -> Finding:

@@ -49,10 +49,17 @@ async def add_commands(
 
 
 async def sync(bot: commands.Bot, servers: Servers) -> None:
-    """Tell Discord about the slash commands, only when they changed since the last time."""
+    """Tell Discord about the slash commands, only when they changed since the last time.
+
+    What Discord refuses in one server does not keep the others from theirs.
+    """
     for server in servers.values():
         if bot.get_guild(server.id):
-            await _sync(bot, server)
+            try:
+                await _sync(bot, server)
+            except (discord.HTTPException, OSError) as error:
+                reason = type(error).__name__
+                log.warning("slash commands of %d not synced: %s", server.id, reason)
 
 
 async def _sync(bot: commands.Bot, server: Server) -> None:
@@ -74,10 +81,7 @@ async def watch_consent(bot: commands.Bot, servers: Servers) -> None:
     await bot.wait_until_ready()
     while True:
         await asyncio.sleep(WATCH_SECONDS)
-        try:
-            await sync(bot, servers)
-        except (discord.HTTPException, OSError) as error:
-            log.warning("slash commands not synced: %s", type(error).__name__)
+        await sync(bot, servers)
 
 
 class Admin(AdminCog):

@@ -195,8 +195,8 @@ class PersonaBot(commands.Bot):
             else:
                 log.error("%s", discord_api.not_a_member(server.config))
         await sync(self, self._servers)
-        known = ", ".join(str(server_id) for server_id in self._servers)
-        log.info("connected as %d to server %s", self.application_id, known)
+        joined = [str(server_id) for server_id in self._servers if self.get_guild(server_id)]
+        log.info("connected as %d to server %s", self.application_id, ", ".join(joined))
 
     async def on_message(self, message: discord.Message) -> None:
         if self._leaving.is_asked or message.author.bot or message.webhook_id:

@@ -11,6 +11,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot import more_servers
 from bot.admin_cog import AdminCog, Context, WrongValue, answer
 from bot.config import Config, UserError
 from bot.errands import Errands
@@ -89,8 +90,9 @@ class ModelCommands(AdminCog):
 
     async def _deploy(self, context: Context, name: str) -> None:
         if self._errands is None:
+            option = more_servers.option(self._here(context).config.env_path)
             raise UserError(
-                f"{NO_LAUNCHER}. Run python scripts/5_deploy_bot.py --model {name} on its "
+                f"{NO_LAUNCHER}. Run python scripts/5_deploy_bot.py --model {name}{option} on its "
                 "computer, and start the bot again."
             )
         await self._errands.ask(context, self._here(context), requests.DEPLOY, name)

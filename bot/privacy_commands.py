@@ -8,6 +8,7 @@ import re
 from discord import app_commands
 from discord.ext import commands
 
+from bot import more_servers
 from bot.admin_cog import AdminCog, Context, answer
 from bot.config import Config
 from data import erasure
@@ -35,7 +36,8 @@ class PrivacyCommands(AdminCog):
         done = await asyncio.to_thread(
             _erase, self._here(context).config, user_id, reason, context.author.id
         )
-        await answer(context, _outcome(user_id, done))
+        option = more_servers.option(self._here(context).config.env_path)
+        await answer(context, _outcome(user_id, done, option))
 
     @commands.hybrid_command(hidden=True, description="Let an excluded person in again")  # type: ignore[arg-type]
     @app_commands.default_permissions(manage_guild=True)
@@ -65,13 +67,14 @@ def _id_of(person: str) -> int:
     return int(match[1] or match[2])
 
 
-def _outcome(user_id: int, done: Erasure) -> str:
+def _outcome(user_id: int, done: Erasure, option: str) -> str:
     """The outcome in two or three lines, without a word of what the person wrote."""
     lines = [f"{user_id} is excluded. Messages erased: {done.removed['messages']:,}."]
     if done.models:
         lines.append(f"Models that learned from them, to be trained anew: {', '.join(done.models)}")
     if not done.is_complete:
         lines.append(
-            f"Something is left. Stop the bot and run: python scripts/forget_person.py {user_id}"
+            "Something is left. Stop the bot and run: python scripts/forget_person.py "
+            f"{user_id}{option}"
         )
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from discord import app_commands
 from discord.ext import commands
 
+from bot import more_servers
 from bot.admin_cog import AdminCog, Context, answer
 from bot.config import UserError
 from bot.errands import TELL_SECONDS, Errands
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 NO_LAUNCHER = "No launcher runs this bot"
 _TRAIN = (
     f"{NO_LAUNCHER}, so nothing is there to train it. Run scripts/2_prepare_training_data.py, "
-    "3_train_model.py, 4_evaluate_personality.py and 5_deploy_bot.py on its computer."
+    "3_train_model.py, 4_evaluate_personality.py and 5_deploy_bot.py on its computer"
 )
 
 
@@ -82,7 +83,8 @@ class StepCommands(AdminCog):
     async def train(self, context: Context) -> None:
         """Prepare the data, train, evaluate, and deploy what is no worse than before."""
         if self._errands is None:
-            raise UserError(_TRAIN)
+            option = more_servers.option(self._here(context).config.env_path)
+            raise UserError(f"{_TRAIN}{f', each with{option}' if option else ''}.")
         await self._errands.ask(context, self._here(context), requests.TRAIN)
 
 

@@ -98,11 +98,12 @@ class Actions:
 
     async def remove_place(self, place_id: int) -> None:
         """A channel is deleted with everything in it."""
+        where = payloads.in_guild(self.world, place_id)
         place = self.world.places.pop(place_id)
         threads = [p.id for p in self.world.places.values() if p.parent_id == place_id]
         for thread_id in threads if place.kind in (TEXT, FORUM) else []:
             del self.world.places[thread_id]
-        body = {"id": str(place.id), "type": place.kind, "guild_id": str(self.world.guild_id)}
+        body = {"id": str(place.id), "type": place.kind, **where}
         body |= {"name": place.name, "position": 0, "permission_overwrites": []}
         await self._gateway.dispatch("CHANNEL_DELETE", body)
         self._tell(type="channels")

@@ -34,14 +34,11 @@ async def edit_application(call: Call) -> Json:
 
 
 async def get_guilds(call: Call) -> list[Json]:
-    if not call.world.has_bot:
-        return []
-    whole = guilds.guild(call.world)
+    return [_joined(guilds.guild(call.world, one)) for one in call.world.joined]
+
+
+def _joined(whole: Json) -> Json:
+    """What the bot is told of a server that it is on, before it asks for more."""
     names = ("id", "name", "icon", "banner", "features")
-    return [
-        {
-            **{name: whole[name] for name in names},
-            "owner": False,
-            "permissions": guilds.EVERYONE_PERMISSIONS,
-        }
-    ]
+    own = {"owner": False, "permissions": guilds.EVERYONE_PERMISSIONS}
+    return {**{name: whole[name] for name in names}, **own}

@@ -64,15 +64,15 @@ class Control:
         return web.FileResponse(PAGE, headers={"Content-Security-Policy": _POLICY})
 
     async def state(self, request: web.Request) -> web.Response:
-        """The server, its channels (the one to open first) and members (the most active first)."""
+        """The first server, its channels (the one to open first) and members, the active first."""
         world = self._world
         written = collections.Counter(p.author_id for c in world.places.values() for p in c.posts)
         people = sorted(world.people.values(), key=lambda person: -written[person.id])
-        shown = [p for p in world.places.values() if not p.is_hidden and not p.is_direct]
+        shown = [place for place in world.places_in(world.home) if not place.is_hidden]
         places = sorted(shown, key=lambda place: -len(place.posts))
         return _json(
             {
-                "guild": {"id": str(world.guild_id), "name": world.name},
+                "guild": {"id": str(world.guild_id), "name": world.home.name},
                 "bot": {"id": str(world.bot_id), "name": world.people[world.bot_id].name},
                 "owner_id": str(world.owner_id),
                 "channels": [_place(place) for place in places],
@@ -161,7 +161,7 @@ class Control:
         """A member uses a slash command: channel_id, author_id, name, options."""
         body = await _body(request)
         place, person = self._place_and_person(body)
-        found = [c for c in self._world.commands if c["name"] == body["name"]]
+        found = [c for c in self._world.commands_in(place.id) if c["name"] == body["name"]]
         if not found:
             raise ValueError(f"the bot has no command {body['name']!r}")
         options = body.get("options") or {}

@@ -152,11 +152,12 @@ class Gateway:
         session = Session(intents, shard)
         session.socket = socket
         self.sessions[session.id] = session
-        world, is_told = self._world, session.serves(self._world.guild_id)
+        world = self._world
+        told = [guild for guild in world.joined if session.serves(guild.id)]
         ready = {
             "v": 10,
             "user": payloads.own_user(world),
-            "guilds": [{"id": str(world.guild_id), "unavailable": True}] * is_told,
+            "guilds": [{"id": str(guild.id), "unavailable": True} for guild in told],
             "session_id": session.id,
             "session_type": "normal",
             "resume_gateway_url": self.url,
@@ -165,8 +166,9 @@ class Gateway:
             "shard": list(shard),
         }
         await session.dispatch("READY", ready, world.bot_id)
-        if is_told:
-            await session.dispatch("GUILD_CREATE", guilds.guild_create(world), world.bot_id)
+        for guild in told:
+            event = guilds.guild_create(world, guild)
+            await session.dispatch("GUILD_CREATE", event, world.bot_id)
         return session
 
     async def _resume(self, socket: Socket, data: Json) -> Session | None:
@@ -186,6 +188,9 @@ class Gateway:
 
     async def _send_members(self, session: Session, data: Json) -> None:
         """Answer op 8: everybody, those with these ids, or those whose name begins so."""
+        guild_id = str(data.get("guild_id"))
+        if guild_id not in [str(guild.id) for guild in self._world.joined]:
+            return
         wanted, query = data.get("user_ids"), str(data.get("query") or "").lower()
         ids = {str(entry) for entry in (wanted if isinstance(wanted, list) else [wanted])}
         found = [
@@ -199,7 +204,7 @@ class Gateway:
         known = {member["user"]["id"] for member in found}
         for number, members in enumerate(chunks):
             chunk = {
-                "guild_id": str(self._world.guild_id),
+                "guild_id": guild_id,
                 "members": members,
                 "chunk_index": number,
                 "chunk_count": len(chunks),

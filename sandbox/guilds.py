@@ -1,7 +1,7 @@
-"""Discord's JSON for the server, its channels and threads. Ids are strings there."""
+"""Discord's JSON for servers, their channels and threads. Ids are strings there."""
 
-from sandbox.payloads import Json, iso, member, user
-from sandbox.world import CATEGORY, FORUM, VOICE, Place, World
+from sandbox.payloads import Json, in_guild, iso, member, user
+from sandbox.world import CATEGORY, FORUM, VOICE, Guild, Place, World
 
 _ABSENT = [
     "icon",
@@ -24,10 +24,10 @@ _ABSENT = [
 EVERYONE_PERMISSIONS = str(0x1CFF_FFFF_FFFF & ~0x8)  # all that members use; not administrator
 
 
-def role(world: World) -> Json:
+def role(of: Guild) -> Json:
     """@everyone, the only role."""
     return {
-        "id": str(world.guild_id),
+        "id": str(of.id),
         "name": "@everyone",
         "description": None,
         "color": 0,
@@ -43,13 +43,13 @@ def role(world: World) -> Json:
     }
 
 
-def guild(world: World) -> Json:
+def guild(world: World, of: Guild) -> Json:
     """`GET /guilds/{id}`."""
     nothing = dict.fromkeys(_ABSENT)
     return {
         **nothing,
-        "id": str(world.guild_id),
-        "name": world.name,
+        "id": str(of.id),
+        "name": of.name,
         "owner_id": str(world.owner_id),
         "region": "deprecated",
         "afk_timeout": 300,
@@ -57,7 +57,7 @@ def guild(world: World) -> Json:
         "verification_level": 0,
         "default_message_notifications": 0,
         "explicit_content_filter": 0,
-        "roles": [role(world)],
+        "roles": [role(of)],
         "emojis": [],
         "stickers": [],
         "features": [],
@@ -77,22 +77,22 @@ def guild(world: World) -> Json:
     }
 
 
-def guild_create(world: World) -> Json:
+def guild_create(world: World, of: Guild) -> Json:
     """The GUILD_CREATE event: the guild with its channels, active threads and the bot's member.
 
     As on Discord, channels that the bot may not see are there, with the overwrite that says so.
     """
-    channels = [p for p in world.places.values() if not p.is_thread and not p.is_direct]
-    threads = [p for p in world.places.values() if p.is_thread and world.is_seen(p.id)]
+    places = world.places_in(of)
+    threads = [place for place in places if place.is_thread and world.is_seen(place.id)]
     return {
-        **guild(world),
+        **guild(world, of),
         "joined_at": iso(1_430_000_000_000),
         "large": False,
         "unavailable": False,
         "member_count": len(world.people),
         "voice_states": [],
         "members": [member(world.people[world.bot_id])],
-        "channels": [channel(world, place) for place in channels],
+        "channels": [channel(world, place) for place in places if not place.is_thread],
         "threads": [channel(world, place) for place in threads if not place.is_archived],
         "presences": [],
         "stage_instances": [],
@@ -111,7 +111,7 @@ def channel(world: World, place: Place) -> Json:
     common: Json = {
         "id": str(place.id),
         "type": place.kind,
-        "guild_id": str(world.guild_id),
+        **in_guild(world, place.id),
         "name": place.name,
         "parent_id": str(place.parent_id) if place.parent_id else None,
         "flags": 0,
@@ -143,7 +143,8 @@ def _overwrites(world: World, place: Place) -> list[Json]:
     denied |= write * (not place.may_write)
     if not denied:
         return []
-    return [{"id": str(world.guild_id), "type": 0, "allow": "0", "deny": str(denied)}]
+    everyone = in_guild(world, place.id)["guild_id"]
+    return [{"id": everyone, "type": 0, "allow": "0", "deny": str(denied)}]
 
 
 def _thread(world: World, place: Place) -> Json:

@@ -4,7 +4,7 @@ import asyncio
 
 from sandbox import guilds, payloads
 from sandbox.payloads import Json
-from sandbox.world import Post, World
+from sandbox.world import Guild, Post, World
 
 COMMAND, BUTTON, COMPLETION = 2, 3, 4
 
@@ -61,7 +61,7 @@ class Interaction:
 
     def event(self) -> Json:
         """INTERACTION_CREATE."""
-        place = self._world.places[self.place_id]
+        place, guild = self._world.places[self.place_id], self._world.guild_of(self.place_id)
         below = {"message": payloads.message(self._world, self._below)} if self._below else {}
         return {
             "id": str(self.id),
@@ -75,13 +75,13 @@ class Interaction:
             "channel": guilds.channel(self._world, place),
             "app_permissions": guilds.EVERYONE_PERMISSIONS,
             "entitlements": [],
-            **(self._in_private() if place.is_direct else self._in_guild()),
+            **(self._in_guild(guild) if guild else self._in_private()),
             **below,
             "data": self.data,
         }
 
-    def _in_guild(self) -> Json:
-        guild_id, person = str(self._world.guild_id), self._world.people[self.person_id]
+    def _in_guild(self, guild: Guild) -> Json:
+        guild_id, person = str(guild.id), self._world.people[self.person_id]
         permissions = {"permissions": guilds.EVERYONE_PERMISSIONS}
         return {
             "guild_id": guild_id,

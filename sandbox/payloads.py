@@ -65,7 +65,7 @@ def application(world: World) -> Json:
         "redirect_uris": [],
         "interactions_endpoint_url": None,
         "role_connections_verification_url": None,
-        "approximate_guild_count": 1,
+        "approximate_guild_count": len(world.joined),
         "approximate_user_install_count": 0,
         "approximate_user_authorization_count": 0,
         "eligible_oauth2_scopes": [],
@@ -125,17 +125,18 @@ def message(world: World, post: Post, with_reference: bool = True) -> Json:
 
 
 def message_event(world: World, post: Post) -> Json:
-    """MESSAGE_CREATE and MESSAGE_UPDATE: the message, in the server with its guild and member."""
-    if world.places[post.place_id].is_direct:
-        return message(world, post)
-    person = world.people.get(post.author_id) or Person(post.author_id, "Deleted User")
-    where = {"guild_id": str(world.guild_id), "member": member(person, with_user=False)}
+    """MESSAGE_CREATE and MESSAGE_UPDATE: the message, in a server with its guild and member."""
+    where = in_guild(world, post.place_id)
+    if where:
+        person = world.people.get(post.author_id) or Person(post.author_id, "Deleted User")
+        where["member"] = member(person, with_user=False)
     return {**message(world, post), **where}
 
 
 def in_guild(world: World, place_id: int) -> Json:
     """The `guild_id` of what happens in a place: a direct message has none."""
-    return {} if world.places[place_id].is_direct else {"guild_id": str(world.guild_id)}
+    guild = world.guild_of(place_id)
+    return {"guild_id": str(guild.id)} if guild else {}
 
 
 def without_content(body: Json, bot_id: int) -> Json:

@@ -10,7 +10,7 @@ from sandbox import guilds, payloads
 from sandbox.gateway import CONCURRENCY
 from sandbox.payloads import Json
 from sandbox.rest import ApiError, Call, Rest, invalid, snowflake, unknown
-from sandbox.world import CATEGORY, FORUM, TEXT, Place, Post
+from sandbox.world import CATEGORY, FORUM, TEXT, Guild, Place, Post
 
 LONGEST = 2000
 NONCE_MINUTES = 5
@@ -75,24 +75,22 @@ async def get_gateway(call: Call) -> Json:
 
 
 async def get_guild(call: Call) -> Json:
-    check_guild(call)
-    return guilds.guild(call.world)
+    return guilds.guild(call.world, found_guild(call))
 
 
 async def get_channels(call: Call) -> list[Json]:
-    check_guild(call)
-    places = [p for p in call.world.places.values() if not p.is_thread and not p.is_direct]
-    return [guilds.channel(call.world, place) for place in places]
+    places = call.world.places_in(found_guild(call))
+    return [guilds.channel(call.world, place) for place in places if not place.is_thread]
 
 
 async def get_active_threads(call: Call) -> Json:
-    check_guild(call)
-    active = [place for place in _visible_threads(call) if not place.is_archived]
+    threads = _visible_threads(call, found_guild(call))
+    active = [place for place in threads if not place.is_archived]
     return {**_threads(call, active), "has_more": False}
 
 
 async def get_member(call: Call) -> Json:
-    check_guild(call)
+    found_guild(call)
     person = call.world.people.get(call.id("user"))
     if person is None:
         raise unknown("Member", 10007)
@@ -106,7 +104,8 @@ async def get_channel(call: Call) -> Json:
 async def get_archived(call: Call) -> Json:
     """A page of archived threads, the one archived last first; `before` is a moment."""
     parent, limit = call.place(), call.number("limit") or 50
-    found = [p for p in _visible_threads(call) if p.parent_id == parent.id and p.is_archived]
+    threads = _visible_threads(call, call.world.guild_of(parent.id))
+    found = [p for p in threads if p.parent_id == parent.id and p.is_archived]
     newest_first = sorted(found, key=lambda place: place.active_ms, reverse=True)
     before = call.request.query.get("before")
     if before:
@@ -240,10 +239,12 @@ def allowed_mentions(body: Json) -> Json | None:
     return {**allowed, **lists, **ids}
 
 
-def check_guild(call: Call) -> None:
-    """The guild of the path must be the one there is."""
-    if call.id("guild") != call.world.guild_id:
+def found_guild(call: Call) -> Guild:
+    """The server of the path, which the bot must be on."""
+    found = [guild for guild in call.world.joined if guild.id == call.id("guild")]
+    if not found:
         raise unknown("Guild", 10004)
+    return found[0]
 
 
 def _check_holds_messages(place: Place) -> None:
@@ -307,8 +308,8 @@ def _answered(call: Call, place: Place, body: Json) -> int | None:
     return None
 
 
-def _visible_threads(call: Call) -> list[Place]:
-    places = call.world.places.values()
+def _visible_threads(call: Call, guild: Guild | None) -> list[Place]:
+    places = call.world.places_in(guild) if guild else []
     return [place for place in places if place.is_thread and call.world.is_seen(place.id)]
 
 

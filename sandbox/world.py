@@ -1,4 +1,4 @@
-"""Everything the sandbox knows: one server with its people, places and posts.
+"""Everything the sandbox knows: servers with their people, places and posts.
 
 Pure state; it neither speaks HTTP nor tells anybody what changed. Ids are snowflakes as integers.
 """
@@ -29,7 +29,7 @@ _MENTION, _ROLE = re.compile(r"<@!?([0-9]+)>"), re.compile(r"<@&([0-9]+)>")
 
 @dataclasses.dataclass
 class Person:
-    """A user; all users are members of the one server."""
+    """A user; all users are members of every server."""
 
     id: int
     name: str
@@ -37,8 +37,20 @@ class Person:
 
 
 @dataclasses.dataclass
+class Guild:
+    """A server; `has_bot`: the bot was invited to it."""
+
+    id: int
+    name: str
+    has_bot: bool = True
+
+
+@dataclasses.dataclass
 class Place:
-    """A channel or thread; `kind` is Discord's channel type. A direct one has a recipient."""
+    """A channel or thread; `kind` is Discord's channel type. A direct one has a recipient.
+
+    Without a `guild` it is in the world's first server; a direct one is in none.
+    """
 
     id: int
     name: str
@@ -51,6 +63,7 @@ class Place:
     slowmode_seconds: int = 0  # told to clients, not enforced
     is_locked: bool = False
     recipient_id: int | None = None
+    guild: Guild | None = None
     posts: list["Post"] = dataclasses.field(default_factory=list)
 
     @property
@@ -108,23 +121,33 @@ class Post:
 
 
 class World:
-    """One server, its bot and its owner."""
+    """A server, its bot and its owner, who owns every further server, too."""
 
     def __init__(self, name: str = "Sandbox", bot_name: str = "persona") -> None:
-        self.name = name
         self._last_id = 0
-        self.guild_id, self.bot_id, self.owner_id = (
+        guild_id, self.bot_id, self.owner_id = (
             self.new_id(when_ms=EPOCH_MS + n) for n in (86_400_000, 86_500_000, 86_600_000)
         )
+        self.home = Guild(guild_id, name)
+        self.guilds = [self.home]
         self.token = _token(self.bot_id)
         self.people = {self.bot_id: Person(self.bot_id, bot_name, True)}
         self.add_person(self.owner_id, "you")
         self.places: dict[int, Place] = {}
         self.future: list[Post] = []
         self.shows_content = True
-        self.has_bot = True  # invited to the server
         self.may_switch_intents = True  # by API, as long as it is on less than a hundred servers
         self.commands: list[dict[str, object]] = []
+
+    @property
+    def guild_id(self) -> int:
+        """The first server's id."""
+        return self.home.id
+
+    @property
+    def joined(self) -> list[Guild]:
+        """The servers that the bot is on."""
+        return [guild for guild in self.guilds if guild.has_bot]
 
     def new_id(self, when_ms: int | None = None) -> int:
         """A fresh snowflake, later than all others unless `when_ms` says when."""
@@ -139,9 +162,25 @@ class World:
         self.people[person_id] = Person(person_id, name, is_bot)
         return self.people[person_id]
 
-    def add_place(self, name: str, kind: int = TEXT, parent_id: int | None = None) -> Place:
-        """A new channel or thread."""
+    def add_server(self, name: str) -> int:
+        """One more server, which the bot is on; its id."""
+        guild = Guild(self.new_id(), name)
+        self.guilds.append(guild)
+        return guild.id
+
+    def add_place(
+        self,
+        name: str,
+        kind: int = TEXT,
+        parent_id: int | None = None,
+        server_id: int | None = None,
+    ) -> Place:
+        """A new channel of a server (None: the first), or a thread of a channel."""
         place = Place(self.new_id(), name, kind, parent_id)
+        if parent_id:
+            place.guild = self.places[parent_id].guild
+        elif server_id:
+            place.guild = next(guild for guild in self.guilds if guild.id == server_id)
         self.places[place.id] = place
         return place
 
@@ -154,11 +193,29 @@ class World:
         place.recipient_id = person_id
         return place
 
+    def guild_of(self, place_id: int) -> Guild | None:
+        """The server that a place is in; a direct one is in none."""
+        place = self.places[place_id]
+        return None if place.is_direct else place.guild or self.home
+
+    def places_in(self, guild: Guild) -> list[Place]:
+        """A server's channels and threads."""
+        return [place for place in self.places.values() if self.guild_of(place.id) is guild]
+
+    def commands_in(self, place_id: int) -> list[dict[str, object]]:
+        """The slash commands that there are in a place: the application's, and its server's."""
+        guild = self.guild_of(place_id)
+        scopes = {None, str(guild.id) if guild else None}
+        return [command for command in self.commands if command.get("guild_id") in scopes]
+
     def is_seen(self, place_id: int) -> bool:
         """Whether the bot may see a place; a thread is hidden with its channel."""
         place = self.places.get(place_id)
-        parent = self.places.get(place.parent_id or 0) if place else None
-        return bool(place) and not any(p.is_hidden for p in (place, parent) if p)
+        if place is None:
+            return False
+        parent, guild = self.places.get(place.parent_id or 0), self.guild_of(place_id)
+        is_hidden = place.is_hidden or (parent is not None and parent.is_hidden)
+        return not is_hidden and (guild is None or guild.has_bot)
 
     def add_post(
         self,

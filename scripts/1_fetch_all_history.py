@@ -19,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bot import config, logs
-from bot.config import UserError
+from bot import config, logs, more_servers
+from bot.config import Config, UserError
 from data import fetcher, importer, privacy
 from storage import channels, database
 
@@ -36,7 +36,7 @@ def main() -> int:
             _ask_permission(arguments.i_have_permission)
             database.confirm_permission(connection, privacy.STATEMENT)
         if arguments.path:
-            return _import(connection, arguments.path, _own_id(arguments.env))
+            return _import(connection, arguments.path, settings, _own_id(arguments.env))
         if arguments.refetch:
             with database.transaction(connection):
                 channels.start_over(connection)
@@ -46,15 +46,20 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped. What was stored is kept; run the same command again to go on.")
         return 130
-    return _conclude(report)
+    return _conclude(report, settings)
 
 
-def _conclude(report: fetcher.Report) -> int:
+def _conclude(report: fetcher.Report, settings: Config) -> int:
     print("\n".join(report.sentences()))
     if report.failed or not report.channels:
         return 1
-    print("Next: python scripts/2_prepare_training_data.py")
+    _hint(settings)
     return 0
+
+
+def _hint(settings: Config) -> None:
+    option = more_servers.option(settings.env_path)
+    print(f"Next: python scripts/2_prepare_training_data.py{option}")
 
 
 def _own_id(env_path: Path | None) -> int:
@@ -64,7 +69,7 @@ def _own_id(env_path: Path | None) -> int:
     return 0
 
 
-def _import(connection: sqlite3.Connection, path: Path, own_id: int) -> int:
+def _import(connection: sqlite3.Connection, path: Path, settings: Config, own_id: int) -> int:
     report = importer.load(connection, path, own_id, _import_progress)
     print(
         f"Imported {report.new:,} new messages; {report.known:,} were known already. "
@@ -79,7 +84,7 @@ def _import(connection: sqlite3.Connection, path: Path, own_id: int) -> int:
     ):
         if names:
             print(f"{title}, {_files(len(names))}: {', '.join(names[:SHOWN])}{_more(names)}")
-    print("Next: python scripts/2_prepare_training_data.py")
+    _hint(settings)
     return 1 if report.broken else 0
 
 

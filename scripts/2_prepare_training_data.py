@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bot import config, logs
+from bot import config, logs, more_servers
 from bot.config import UserError
 from data import preferences, preprocessor
 from data.own_replies import MEMBERS, REJECTED
@@ -55,6 +55,7 @@ def main() -> int:
         print("\nStopped. The files of the last complete run are untouched.")
         return 130
     _conclude(summary)
+    print(f"Next: python scripts/3_train_model.py{more_servers.option(settings.env_path)}")
     return 0
 
 
@@ -83,7 +84,6 @@ def _conclude(summary: Summary) -> None:
         print(f"  masked, {kind}: {number:,}")
     if advice := preferences.advice(summary.preferences):
         print(advice)
-    print("Next: python scripts/3_train_model.py")
 
 
 def _pairs(summary: Summary) -> str:

@@ -25,7 +25,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bot import config, logs
+from bot import config, logs, more_servers
 from bot.config import Config, UserError
 from bot.stopping import set_when_asked_to_stop
 from data import privacy, speaking_fit
@@ -126,7 +126,7 @@ def _steps(wanted: Recipe, stage: str, rows: int, pairs: int) -> int:
 
 
 def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) -> int:
-    trainer = _trainer()
+    trainer, option = _trainer(), more_servers.option(settings.env_path)
     gguf = settings.models_dir / plan.base_gguf
     data = trainer.Data(**_tokens(settings.training_dir, gguf, plan.recipe))
     plan = dataclasses.replace(plan, stages=plan.stages or plan.recipe.stages(len(data.pairs)))
@@ -138,13 +138,13 @@ def _train(folder: Path, plan: Plan, settings: Config, stop: threading.Event) ->
     run = trainer.train(folder, plan, weights, data, stop, settings.threads, manifest)
     if run is None:
         print(f"\nStopped; what was learned so far is kept in {folder}.")
-        print("To go on: python scripts/3_train_model.py --resume")
+        print(f"To go on: python scripts/3_train_model.py --resume{option}")
         return 0
     print(f"Trained {run.name} in {run.seconds / 60:.1f} minutes:")
     for stage, facts in run.stages.items():
         print(f"  {_outcome(stage, facts)}")
     _learn_when_to_speak(settings)
-    print("Next: python scripts/4_evaluate_personality.py")
+    print(f"Next: python scripts/4_evaluate_personality.py{option}")
     return 0
 
 

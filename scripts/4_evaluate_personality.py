@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from llama_cpp import Llama
 
-from bot import config, logs
+from bot import config, logs, more_servers
 from bot.config import Config, UserError
 from data import secrets, shadow_score
 from model import (
@@ -94,6 +94,7 @@ def _rows(
         raise UserError(
             f"The data has been prepared again since {run.name} was trained, so what is held out "
             "now may be what it learned from. Train again: python scripts/3_train_model.py"
+            f"{more_servers.option(settings.env_path)}"
         )
     held_out = examples.read(settings.training_dir / "valid.jsonl")
     split = examples.development if arguments.tune else examples.test

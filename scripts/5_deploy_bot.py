@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bot import config, logs
+from bot import config, logs, more_servers
 from bot.config import Config, UserError
 from data import privacy
 from model import bundle, catalog, export, prompts, registry, report, runs
@@ -182,7 +182,9 @@ def _list(settings: Config, connection: sqlite3.Connection) -> None:
     known = database.models(connection)
     entries = registry.entries(settings.models_dir, known, privacy.barred(connection))
     if not entries:
-        print("No model yet. Run scripts/3_train_model.py, then scripts/5_deploy_bot.py.")
+        option = more_servers.option(settings.env_path)
+        print(f"No model yet. Run scripts/3_train_model.py{option},")
+        print(f"then scripts/5_deploy_bot.py{option}.")
         return
     deployed = database.deployed_model(connection)
     rows = [_TITLES, *map(_line, entries)]

@@ -41,16 +41,21 @@ def main() -> int:
 
 def _add(known: list[Config], server_id: int) -> None:
     first = known[0]
-    if server_id in (one.server_id for one in known):
+    path = first.env_path.resolve().parent / more_servers.FOLDER / str(server_id) / ".env"
+    if server_id in (one.server_id for one in known) or path.exists():
         raise UserError(f"The bot serves {server_id} already. --list says which it serves.")
     server = discord_setup.server(first.api_base, first.token, server_id, first.application_id)
-    path = first.env_path.resolve().parent / more_servers.FOLDER / str(server_id) / ".env"
     env_file.write(path, _settings(first, server_id))
+    try:
+        more_servers.beside(known, path)
+    except UserError:
+        path.unlink()  # with it the bot would not start
+        raise
     _link_base_models(first.models_dir / "base", path.parent / "models" / "base")
     print(f"The bot lives on {server.name}, too, from its next start. Its settings: {path}")
     if not server.readable:
         print("It may read no channel there yet: give its role View Channel and Read History.")
-    print(f"Next: python scripts/1_fetch_all_history.py --env {path}")
+    print(f"Next: python scripts/1_fetch_all_history.py{more_servers.option(path)}")
 
 
 def _settings(first: Config, server_id: int) -> dict[str, str]:
@@ -59,6 +64,10 @@ def _settings(first: Config, server_id: int) -> dict[str, str]:
         "SERVER_ID": str(server_id),
         "ADMIN_USERS": ",".join(map(str, sorted(first.admin_ids))),
         "BASE_MODEL": str(first.base_model or ""),
+        "ENGINE_URL": first.engine_url,
+        "ENGINE_MODEL": first.engine_model,
+        "ENGINE_KEY": first.engine_key,
+        "EMBEDDER": first.embedder,
         "DATA_DIR": "data_storage",
         "MODELS_DIR": "models",
     }

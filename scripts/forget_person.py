@@ -1,16 +1,18 @@
-"""Erase a person: exclude them, and remove what is stored of them.
+"""Erase a person: exclude them, and remove what is stored of them, in every server of the bot.
 
     python scripts/forget_person.py USER_ID [--reason TEXT] [--env PATH]
     python scripts/forget_person.py USER_ID --which-models
     python scripts/forget_person.py USER_ID --include
     python scripts/forget_person.py --list
 
-The bot may keep running. Afterwards every file of the data folder is searched for what was removed;
-exit code 0 when nothing was found, 1 when something is left. --include lets the person in again;
-their messages come back only with a new fetch: scripts/1_fetch_all_history.py --refetch
+With --env servers/NAME/.env it is about that server alone. The bot may keep running. Afterwards
+every file of the data folder is searched for what was removed; exit code 0 when nothing was found,
+1 when something is left. --include lets the person in again; their messages come back only with a
+new fetch: scripts/1_fetch_all_history.py --refetch
 """
 
 import argparse
+import contextlib
 import sqlite3
 import sys
 import time
@@ -18,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bot import config
+from bot import config, more_servers
 from bot.config import Config, UserError
 from data import erasure
 from data.erasure import Erasure
@@ -28,22 +30,29 @@ from storage import database, people
 def main() -> int:
     arguments = _arguments()
     try:
-        settings = config.load(arguments.env, needs_discord=False)
-        connection = database.connect(settings.database_path)
-        if arguments.list:
-            return _list(connection)
-        if arguments.user_id is None:
+        servers = more_servers.load(arguments.env, needs_discord=False)
+        if arguments.user_id is None and not arguments.list:
             raise UserError("Whom? Give the id of a person, or --list.")
-        if arguments.include:
-            return _include(connection, arguments.user_id)
-        if arguments.which_models:
-            return _which_models(connection, settings, arguments.user_id)
-        return _erase(connection, settings, arguments.user_id, arguments.reason)
+        return max(_in(one, arguments, is_named=len(servers) > 1) for one in servers)
     except UserError as error:
         return config.exit_with(error)
     except KeyboardInterrupt:
         print("\nStopped half-way. Run the same command again to finish.")
         return 130
+
+
+def _in(settings: Config, arguments: argparse.Namespace, is_named: bool) -> int:
+    """Do in one server what is asked for; the exit code."""
+    if is_named:
+        print(f"{settings.env_path}:")
+    with contextlib.closing(database.connect(settings.database_path)) as connection:
+        if arguments.list:
+            return _list(connection)
+        if arguments.include:
+            return _include(connection, settings, arguments.user_id)
+        if arguments.which_models:
+            return _which_models(connection, settings, arguments.user_id)
+        return _erase(connection, settings, arguments.user_id, arguments.reason)
 
 
 def _erase(connection: sqlite3.Connection, settings: Config, user_id: int, reason: str) -> int:
@@ -72,12 +81,13 @@ def _warn(done: Erasure) -> None:
         print(f"Others say their name in {done.naming:,} messages; those stay.")
 
 
-def _include(connection: sqlite3.Connection, user_id: int) -> int:
+def _include(connection: sqlite3.Connection, settings: Config, user_id: int) -> int:
     if not people.include(connection, user_id):
         print(f"{user_id} was not excluded.")
         return 0
     print(f"{user_id} is no longer excluded. Their messages come back with a new fetch:")
-    print("python scripts/1_fetch_all_history.py --refetch")
+    option = more_servers.option(settings.env_path)
+    print(f"python scripts/1_fetch_all_history.py --refetch{option}")
     return 0
 
 

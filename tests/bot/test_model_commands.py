@@ -153,7 +153,7 @@ async def test_names_are_suggested_to_admins_while_they_type(tmp_path: Path) -> 
         await sync(here.bot, here.servers)
         assert await here.suggested("model", "name", use={"name": ""}) == ["own", "Tiny-1B.Q4_0"]
         assert await here.suggested("model", "name", use={"name": "tin"}) == ["Tiny-1B.Q4_0"]
-        here.sandbox.world.owner_id = ALICE
+        here.admin_id = ALICE
         assert await here.suggested("model", "name", use={"name": ""}) == []
         assert here.command("model")["default_member_permissions"] == "32"
         refused = await here.use("model", ALICE, use={"name": "own"})

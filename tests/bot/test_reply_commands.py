@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ async def test_what_it_may_have_it_from_is_linked(tmp_path: Path) -> None:
         )
         messages.save(here.database, [old, refused])
         database.exclude_user(here.database, 6)
-        recall = here.bot.get_cog("ReplyCommands")._recall  # type: ignore[union-attr]
+        recall: Any = here.server.recall
         recall._engine.embed = same_vector
         recall._engine.embedder = {"name": "placed", "sha256": "0" * 64, "dimension": 64}
         await recall._run(recall._open_store)

@@ -37,7 +37,8 @@ def test_an_import_needs_no_token_and_tells_its_counts(env: Path, tmp_path: Path
     assert "Imported 5 new messages; 0 were known already." in done.stdout
     assert "Left out 1: not valid JSON in UTF-8 (first at chat.jsonl, line 6)." in done.stdout
     assert "No export, 1 file: a.png" in done.stdout
-    assert done.stdout.endswith("Next: python scripts/2_prepare_training_data.py\n")
+    hint = f'Next: python scripts/2_prepare_training_data.py --env "{env}"\n'
+    assert done.stdout.endswith(hint)
     assert '@progress {"step": "import"' in done.stdout
     again = run(env, "--import", path)
     assert "Imported 0 new messages; 5 were known already." in again.stdout

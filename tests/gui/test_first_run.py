@@ -133,11 +133,11 @@ def test_where_discord_refuses_the_switch_the_page_is_named(sandbox: Sandbox, gu
 
 
 def test_an_invitation_is_waited_for(sandbox: Sandbox, guide: Guide) -> None:
-    sandbox.world.has_bot = False
+    sandbox.world.home.has_bot = False
     guide.at("invite", sandbox.world.token)
     assert "is on no server yet" in guide.go().error
     assert f"permissions={discord_setup.PERMISSIONS}" in guide.view.link
-    sandbox.world.has_bot = True
+    sandbox.world.home.has_bot = True
     guide.until(lambda: guide.view.step == "channels")
     assert not guide.view.error
 
@@ -145,7 +145,7 @@ def test_an_invitation_is_waited_for(sandbox: Sandbox, guide: Guide) -> None:
 def test_a_network_that_comes_back_while_waiting_is_no_error_any_more(
     sandbox: Sandbox, guide: Guide
 ) -> None:
-    sandbox.world.has_bot = False
+    sandbox.world.home.has_bot = False
     guide.at("invite", sandbox.world.token)
     sandbox.faults.add(Fault("status", times=1, status=502))
     guide.until(lambda: "problem of its own" in guide.view.error)

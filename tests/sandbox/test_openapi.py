@@ -150,6 +150,22 @@ async def test_the_guild_and_its_members(checked: Checked, world: World) -> None
         await checked("GET", f"{guild}/members/{person_id}")
 
 
+async def test_a_further_server(checked: Checked, world: World) -> None:
+    server_id = world.add_server("Den")
+    den = world.add_place("den", server_id=server_id)
+    den.may_write = False
+    thread = world.add_place("corner", PUBLIC_THREAD, den.id)
+    assert (await checked("GET", f"/guilds/{server_id}"))["name"] == "Den"
+    (channel,) = await checked("GET", f"/guilds/{server_id}/channels")
+    assert (channel["id"], channel["guild_id"]) == (str(den.id), str(server_id))
+    assert channel["permission_overwrites"][0]["id"] == str(server_id)
+    (active,) = (await checked("GET", f"/guilds/{server_id}/threads/active"))["threads"]
+    assert (active["id"], active["guild_id"]) == (str(thread.id), str(server_id))
+    await checked("GET", f"/guilds/{server_id}/members/{world.owner_id}")
+    listed = await checked("GET", "/users/@me/guilds")
+    assert [guild["id"] for guild in listed] == [str(world.guild_id), str(server_id)]
+
+
 @pytest.mark.parametrize("kind", [TEXT, VOICE, FORUM, PUBLIC_THREAD])
 async def test_channels_of_each_kind(checked: Checked, world: World, kind: int) -> None:
     for place in _places(world, kind):

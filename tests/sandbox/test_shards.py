@@ -23,7 +23,7 @@ class ShardedClient(Client, discord.AutoShardedClient):
 def at_home(world: World, shard: int, count: int) -> None:
     """Give the server an id that belongs to a shard."""
     while (world.guild_id >> 22) % count != shard:
-        world.guild_id += 1 << 22
+        world.home.id += 1 << 22
 
 
 async def test_only_the_shard_of_a_server_is_told(
