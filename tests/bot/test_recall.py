@@ -12,8 +12,8 @@ import pytest
 
 from bot import recall
 from bot.commands import Admin
-from bot.config import Config
 from bot.recall import Recall, choose
+from bot.servers import Servers
 from data import privacy
 from model.inference import Engine, EngineError
 from storage import database, embeddings, messages, people, recall_trouble
@@ -148,8 +148,8 @@ async def test_an_index_that_cannot_be_opened_is_told_and_tried_again(
         opened.close()
 
 
-def make_admin(_: Bot, config: Config, connection: sqlite3.Connection) -> Admin:
-    return Admin(config, connection, "tiny", is_supervised=False)
+def make_admin(_: Bot, servers: Servers) -> Admin:
+    return Admin(servers, is_supervised=False)
 
 
 async def test_status_says_that_recall_fails(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ async def test_a_policy_that_does_not_exist_changes_nothing(tmp_path: Path) -> N
 
 async def test_a_policy_is_offered_as_a_slash_command_and_told_to_who_asked(tmp_path: Path) -> None:
     async with room(tmp_path) as here:
-        await sync(here.bot, here.database, here.sandbox.world.guild_id)
+        await sync(here.bot, here.servers)
         (policy,) = here.command("setpolicy")["options"]
         assert [choice["value"] for choice in policy["choices"]] == ["learned", "rate"]
         used = await here.use("setpolicy", policy="rate")
