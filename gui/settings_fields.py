@@ -144,8 +144,8 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
             DATABASE,
             CHOICE,
             "Speaks unasked",
-            "How often is up to the slider. Step 3 learns when members would; until then it speaks at "
-            "an even rate.",
+            "How often is up to the slider. Step 3 learns when members would; until then it speaks "
+            "at an even rate.",
             _POLICIES,
         ),
         Field(
