@@ -38,7 +38,7 @@ _LEVELS = (
     ("DEBUG", "Debug: everything"),
 )
 _EMBEDDERS = (("minilm", "MiniLM"), ("bge-small", "bge-small: 133 MB more to fetch"))
-_POLICIES = ((LEARNED, "When members would, once that is learned"), (RATE, "At an even rate"))
+_POLICIES = ((LEARNED, "When members would"), (RATE, "At an even rate"))
 _CONSENT = ("The admins decide", "Members can opt out", "Only members who opted in")
 _CONTEXTS = _numbers("tokens", 1024, 2048, 4096, 8192, 16384, 32768)
 _DAYS = _numbers("days", 0, 30, 90, 180, 365, 730, zero="Forever")
@@ -144,7 +144,8 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
             DATABASE,
             CHOICE,
             "Speaks unasked",
-            "How often is up to the slider. Step 3 learns when members would.",
+            "How often is up to the slider. Step 3 learns when members would; until then it speaks "
+            "at an even rate.",
             _POLICIES,
         ),
         Field(
@@ -163,7 +164,7 @@ SECTIONS: dict[str, tuple[Field, ...]] = {
             "By this computer's clock. Twice the same hour: at no time.",
             _HOURS,
         ),
-        Field("quiet_until", DATABASE, CHOICE, "until", choices=_HOURS),
+        Field("quiet_until", DATABASE, CHOICE, "Until", choices=_HOURS),
         Field(
             "hush_words",
             DATABASE,

@@ -156,7 +156,7 @@ def test_an_error_of_the_bot_leads_to_the_step_that_mends_it(error: str, step: s
         ("SERVER_ID", "", "server"),
         ("ADMIN_USERS", "", "admin"),
         ("CHANNELS", "general", "channels"),
-        ("ENGINE_URL", "http://gpu.example.com/v1", "ENGINE_URL"),
+        ("ENGINE_URL", "http://8.8.8.8/v1", "ENGINE_URL"),
         ("ENGINE_KEY", "sk secret", "ENGINE_KEY"),
         ("EMBEDDER", "word2vec", "EMBEDDER"),
         ("CONTEXT_LENGTH", "many", "CONTEXT_LENGTH"),
