@@ -11,7 +11,7 @@ from dotenv.parser import parse_stream
 from bot import config, more_servers
 from bot.config import UserError
 
-_COMMON = ("DISCORD_TOKEN", "DISCORD_API_BASE")
+_COMMON = ("DISCORD_TOKEN", "DISCORD_API_BASE", "ENGINE_URL", "ENGINE_KEY")
 
 
 def read(path: Path) -> dict[str, str]:
