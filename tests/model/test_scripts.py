@@ -138,7 +138,8 @@ def test_from_data_to_a_deployed_model_and_back(home: Home) -> None:
 def test_a_stopped_training_is_resumed_however_and_however_often_it_was_stopped(home: Home) -> None:
     home.prepare()
     how = iter(("ctrl-c", "stdin", "both"))
-    begun = home.command("3_train_model", "--name", "amber", "--max-steps", "400", *FAST)
+    long = ("--epochs", "40", "--max-steps", "400")
+    begun = home.command("3_train_model", "--name", "amber", *long, *FAST)
     done = _steps_when_stopped(home, begun, next(how))
     for one in how:
         done = _steps_when_stopped(home, home.command("3_train_model", "--resume"), one)
