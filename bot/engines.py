@@ -35,28 +35,21 @@ def choose_model(settings: Config, connection: sqlite3.Connection) -> Path:
 
 
 def _voice(engines: dict[Path, Engine], first: Config, path: Path) -> AnyEngine:
-    """One of the engines, which are by their files, or one that is added to them."""
+    """One of the engines, by their files, with this model, or an engine that is added to them."""
     adapted = catalog.base_of(path)
     base = adapted or path
-    engine = next((one for file, one in engines.items() if _is_same(file, base)), None)
-    if engine is None:
-        engine = engines[base] = Engine(
-            base,
-            embedder_dir=first.models_dir,
-            embedder=first.embedder,
-            context_length=first.context_length,
-            threads=first.threads,
-            gpu_layers=first.gpu_layers,
-        )
-    return engine.with_adapter(path) if adapted else engine
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    """Whether two files are one, or hold the same."""
-    if one.samefile(other):
-        return True
-    is_as_large = one.stat().st_size == other.stat().st_size
-    return is_as_large and catalog.sha256(one) == catalog.sha256(other)
+    for file, engine in engines.items():
+        if catalog.is_same(file, base):
+            return engine.with_adapter(path if adapted else None)
+    engines[base] = Engine(
+        path,
+        embedder_dir=first.models_dir,
+        embedder=first.embedder,
+        context_length=first.context_length,
+        threads=first.threads,
+        gpu_layers=first.gpu_layers,
+    )
+    return engines[base]
 
 
 def _remote(first: Config) -> RemoteEngine:

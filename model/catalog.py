@@ -141,12 +141,17 @@ def check_gguf(path: Path) -> Header:
     return header
 
 
+def is_adapter(path: Path) -> bool:
+    """Whether a file is called what we call an adapter's."""
+    return path.name.endswith(f".{ADAPTER}.gguf")
+
+
 def base_of(path: Path) -> Path | None:
     """The GGUF that an adapter's file is to be added to; None for a model that is whole.
 
     Raises `UserError` where the base is not where it was.
     """
-    if not path.name.endswith(f".{ADAPTER}.gguf"):
+    if not is_adapter(path):
         return None
     try:
         facts = json.loads(path.with_name("manifest.json").read_text("utf-8"))
@@ -174,6 +179,14 @@ def _check_hash(path: Path, file: PackagedFile) -> None:
 def parameters(path: Path) -> int:
     """How many numbers a GGUF model is made of."""
     return sum(tensor.elements for tensor in check_gguf(path).tensors.values())
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Whether two files are one, or hold the same."""
+    if one.samefile(other):
+        return True
+    is_as_large = one.stat().st_size == other.stat().st_size
+    return is_as_large and sha256(one) == sha256(other)
 
 
 def sha256(path: Path) -> str:
