@@ -11,8 +11,6 @@ import dataclasses
 import itertools
 import json
 import logging
-import subprocess
-import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -22,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from bot import tether
-from bot.config import ROOT, UserError
+from bot.config import UserError
+from model import worker_process
 from model.prompts import Prompt
 from storage.database import Settings
 
@@ -33,9 +31,7 @@ STALL_SECONDS = 10.0  # without a word from a worker that has something to do
 QUEUE = 32  # replies that may wait
 LOOK_SECONDS = 30.0  # between two looks at the worker's memory
 AGAIN_SECONDS, RARELY_SECONDS = 1.0, 60.0  # before one that died is replaced; doubled each time
-LOAD_SECONDS = 600.0  # a large model from a slow disk, and measured
 BUSY = "busy: too many replies are waiting"
-_WORKER_FLAGS = getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,17 +134,7 @@ class Engine:
         async with self._starting:
             if self._process and self._process.returncode is None:
                 return
-            worker = [sys.executable, "-m", "model.worker", *self._arguments]
-            process = await asyncio.create_subprocess_exec(
-                *tether.command(worker),
-                cwd=ROOT,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=1 << 24,
-                creationflags=_WORKER_FLAGS,
-            )
-            tether.bind(process.pid)
-            ready = await _first_word(process)
+            process, ready = await worker_process.start(self._arguments)
             if "ready" not in ready:
                 raise UserError(ready.get("error") or f"The model {self.name} cannot be loaded.")
             log.info("model loaded in %.1fs: %s", ready["ready"], self.name)
@@ -198,17 +184,10 @@ class Engine:
             await self._leave()
 
     async def _leave(self) -> None:
-        """Close the worker's stdin, which is enough and works on every system."""
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin
-        process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), 2)
-        except asyncio.TimeoutError:
-            process.kill()
-            await process.wait()
+        await worker_process.end(process)
         if self._reader:
             await self._reader
 
@@ -295,7 +274,7 @@ class Engine:
         assert process.stdout
         while line := await process.stdout.readline():
             self._heard_at = time.monotonic()
-            answer = _message(line)
+            answer = worker_process.message(line)
             queue = self._answers.get(answer.get("id", 0))
             if queue:
                 queue.put_nowait(answer)
@@ -308,33 +287,9 @@ class Engine:
             queue.put_nowait({"error": what})
 
 
-async def _first_word(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """What a worker says once it has loaded its model; one that says anything else is gone."""
-    assert process.stdout
-    word: dict[str, Any] = {}
-    try:
-        word = _message(await asyncio.wait_for(process.stdout.readline(), LOAD_SECONDS))
-    except asyncio.TimeoutError:
-        word = {"error": f"The model was not loaded within {LOAD_SECONDS:.0f} s."}
-    finally:
-        if "ready" not in word and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    return word
-
-
 def _request(prompt: Prompt, sampling: Sampling, channel_id: int) -> dict[str, Any]:
     return {
         "prompt": dataclasses.asdict(prompt),
         "sampling": dataclasses.asdict(sampling),
         "channel": channel_id,
     }
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
