@@ -141,12 +141,17 @@ def check_gguf(path: Path) -> Header:
     return header
 
 
+def is_adapter(path: Path) -> bool:
+    """Whether a file is called what we call an adapter's."""
+    return path.name.endswith(f".{ADAPTER}.gguf")
+
+
 def base_of(path: Path) -> Path | None:
     """The GGUF that an adapter's file is to be added to; None for a model that is whole.
 
     Raises `UserError` where the base is not where it was.
     """
-    if not path.name.endswith(f".{ADAPTER}.gguf"):
+    if not is_adapter(path):
         return None
     try:
         facts = json.loads(path.with_name("manifest.json").read_text("utf-8"))

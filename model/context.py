@@ -1,4 +1,4 @@
-"""Contexts of llama.cpp beside the one that `Llama` makes, with the model's adapter."""
+"""Contexts of llama.cpp beside the one that `Llama` makes, and the adapters they compute with."""
 
 import contextlib
 import ctypes
@@ -14,27 +14,38 @@ from llama_cpp import Llama
 UBATCH = 512
 
 
-def add_adapter(model: Llama, path: Path) -> None:
-    """Have a model compute with an adapter, in every context. Raises `ValueError` if it cannot.
+def add_adapter(model: Llama, path: Path, name: str | None = None) -> None:
+    """Load an adapter, for every context or, by a name, for `adapt`. Raises `ValueError`.
 
     `Llama` has a parameter for it, but goes on without a word if the file is damaged.
     """
     adapter = llama_cpp.llama_adapter_lora_init(model.model, os.fsencode(path))  # freed with it
     if not adapter:
         raise ValueError(f"{path} is no adapter for this model")
-    _adapters[model] = adapter
-    _adapt(model, model.ctx)
+    _adapters.setdefault(model, {})[name] = adapter
+    if name is None:
+        adapt(model, model.ctx)
 
 
-def _adapt(model: Llama, context: Any) -> None:
-    if adapter := _adapters.get(model):
-        pointers = (llama_cpp.llama_adapter_lora_p_ctypes * 1)(adapter)
-        scales = (ctypes.c_float * 1)(1.0)
-        if llama_cpp.llama_set_adapters_lora(context, pointers, 1, scales):
-            raise ValueError("llama.cpp does not take the adapter")
+def has_adapter(model: Llama, name: str | None) -> bool:
+    """Whether `adapt` knows the name."""
+    return name is None or name in _adapters.get(model, ())
 
 
-_adapters: "weakref.WeakKeyDictionary[Llama, Any]" = weakref.WeakKeyDictionary()
+def adapt(model: Llama, context: Any, name: str | None = None) -> None:
+    """Have a context compute with the adapter of that name; None: as any context of the model.
+
+    Nothing where it does so already. Else llama.cpp lays out its graphs anew with the next decode.
+    """
+    known = _adapters.get(model, {})
+    adapters = [known[name]] if name is not None or None in known else []
+    pointers = (llama_cpp.llama_adapter_lora_p_ctypes * len(adapters))(*adapters)
+    scales = (ctypes.c_float * len(adapters))(*[1.0] * len(adapters))
+    if llama_cpp.llama_set_adapters_lora(context, pointers, len(adapters), scales):
+        raise ValueError("llama.cpp does not take the adapter")
+
+
+_adapters: "weakref.WeakKeyDictionary[Llama, dict[str | None, Any]]" = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
@@ -48,7 +59,7 @@ def context(model: Llama, length: int, places: int, size: int) -> Iterator[Any]:
     if not made:
         raise RuntimeError("llama.cpp has no room for a context")
     try:
-        _adapt(model, made)
+        adapt(model, made)
         yield made
     finally:
         llama_cpp.llama_free(made)

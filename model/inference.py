@@ -21,14 +21,14 @@ import numpy.typing as npt
 import psutil
 
 from bot.config import UserError
-from model import worker_process
+from model import catalog, worker_process
 from model.prompts import Prompt
 from storage.database import Settings
 
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 10.0  # without a word from a worker that has something to do
-QUEUE = 32  # replies that may wait
+QUEUE = 32  # replies of an adapter that may wait
 LOOK_SECONDS = 30.0  # between two looks at the worker's memory
 AGAIN_SECONDS, RARELY_SECONDS = 1.0, 60.0  # before one that died is replaced; doubled each time
 BUSY = "busy: too many replies are waiting"
@@ -94,7 +94,7 @@ class Engine:
 
     `embedder_dir` is the models folder that holds (or will hold) the embedder, for `embed`, and
     `embedder` says which; the worker tells what it is (`embedder` then holds its facts, or None).
-    Without a `model` the worker does nothing else.
+    Without a `model` the worker does nothing else. An adapter's file is a model: its base with it.
     """
 
     def __init__(
@@ -113,6 +113,9 @@ class Engine:
         self._arguments += ["--threads", str(threads), "--gpu-layers", str(gpu_layers)]
         self._arguments += ["--embedder-dir", str(embedder_dir)] if embedder_dir else []
         self._arguments += ["--embedder", embedder] if embedder else []
+        own = model if model and catalog.is_adapter(model) else None
+        self._model, self._own = model, Voice(self, self.name, own)
+        self._adapters = [own] if own else []
         self.embedder: dict[str, Any] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -124,6 +127,17 @@ class Engine:
         self._most_bytes, self._patience = 0, 1.0
         self._watching: asyncio.Task[None] | None = None
 
+    def with_adapter(self, path: Path | None) -> "Voice":
+        """The model's base with another adapter, or alone, in the same worker.
+
+        Before `start`, which loads all adapters. Raises `UserError` for a base that is gone.
+        """
+        assert self._model
+        if path and path not in self._adapters:
+            self._adapters.append(path)
+        named = path or catalog.base_of(self._model) or self._model
+        return Voice(self, named.stem, path)
+
     async def start(self) -> None:
         """Load the model, unless it is loaded. Raises `UserError` when the file is no good."""
         await self._have_worker()
@@ -134,7 +148,8 @@ class Engine:
         async with self._starting:
             if self._process and self._process.returncode is None:
                 return
-            process, ready = await worker_process.start(self._arguments)
+            adapters = [part for path in self._adapters for part in ("--adapter", str(path))]
+            process, ready = await worker_process.start([*self._arguments, *adapters])
             if "ready" not in ready:
                 raise UserError(ready.get("error") or f"The model {self.name} cannot be loaded.")
             log.info("model loaded in %.1fs: %s", ready["ready"], self.name)
@@ -143,28 +158,21 @@ class Engine:
             self._ended.clear()
             self._reader = asyncio.create_task(self._read(process))
 
-    async def reply(
+    def reply(
         self, prompt: Prompt, sampling: Sampling, channel_id: int
     ) -> AsyncGenerator[str, None]:
         """Yield a reply piece by piece. Leaving the loop early stops the model at its next token.
 
         Raises `EngineError` when the worker died or stalled on the way.
         """
-        request = _request(prompt, sampling, channel_id)
-        async with contextlib.aclosing(self._ask("reply", request)) as answers:
-            async for answer in answers:
-                if "piece" in answer:
-                    yield answer["piece"]
+        return self._own.reply(prompt, sampling, channel_id)
 
     async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
         """Have a prompt read ahead, when nothing else is to be done, for the reply that may come.
 
         Anything newer in the channel takes its place. Raises `EngineError` as `reply` does.
         """
-        request = _request(prompt, sampling, channel_id)
-        async with contextlib.aclosing(self._ask("read", request)) as answers:
-            async for _ in answers:
-                pass
+        await self._own.read(prompt, sampling, channel_id)
 
     async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         """Unit vectors (float32) of the texts, one each."""
@@ -287,9 +295,50 @@ class Engine:
             queue.put_nowait({"error": what})
 
 
-def _request(prompt: Prompt, sampling: Sampling, channel_id: int) -> dict[str, Any]:
-    return {
-        "prompt": dataclasses.asdict(prompt),
-        "sampling": dataclasses.asdict(sampling),
-        "channel": channel_id,
-    }
+class Voice:
+    """The model of an engine with one adapter, or none. The engine's maker closes its worker."""
+
+    def __init__(self, engine: Engine, name: str, adapter: Path | None) -> None:
+        self.name, self._engine = name, engine
+        self._adapter = str(adapter) if adapter else None
+
+    @property
+    def embedder(self) -> dict[str, Any] | None:
+        """The engine's."""
+        return self._engine.embedder
+
+    async def start(self) -> None:
+        """Start the engine, unless it is."""
+        await self._engine.start()
+
+    async def reply(
+        self, prompt: Prompt, sampling: Sampling, channel_id: int
+    ) -> AsyncGenerator[str, None]:
+        """As `Engine.reply`."""
+        request = self._request(prompt, sampling, channel_id)
+        async with contextlib.aclosing(self._engine._ask("reply", request)) as answers:
+            async for answer in answers:
+                if "piece" in answer:
+                    yield answer["piece"]
+
+    async def read(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> None:
+        """As `Engine.read`."""
+        request = self._request(prompt, sampling, channel_id)
+        async with contextlib.aclosing(self._engine._ask("read", request)) as answers:
+            async for _ in answers:
+                pass
+
+    async def embed(self, texts: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """As `Engine.embed`."""
+        return await self._engine.embed(texts)
+
+    async def close(self) -> None:
+        """Nothing: others may use the worker."""
+
+    def _request(self, prompt: Prompt, sampling: Sampling, channel_id: int) -> dict[str, Any]:
+        return {
+            "prompt": dataclasses.asdict(prompt),
+            "sampling": dataclasses.asdict(sampling),
+            "channel": channel_id,
+            "adapter": self._adapter,
+        }

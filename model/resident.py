@@ -67,10 +67,30 @@ def load(
             context.add_adapter(model, path)
         return model
     except ValueError:
+        raise _damaged(path) from None
+
+
+def add_adapter(model: Llama, base: Path, path: Path) -> None:
+    """Have an adapter at hand, by its path, beside `base` in a model. Raises `UserError`."""
+    catalog.check_gguf(path)
+    own = catalog.base_of(path)
+    if own is None or not own.samefile(base):
+        what = f"an adapter for {own}" if own else "a model of its own"
         raise UserError(
-            f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
-            "Delete it and fetch or train it again."
-        ) from None
+            f"{path} is {what}, and cannot share a process with {base}. Choose a model that was "
+            f"trained on {base.name}, or give it a bot of its own."
+        )
+    try:
+        context.add_adapter(model, path, str(path))
+    except ValueError:
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"The model {path} is damaged or incomplete: llama.cpp cannot load it. "
+        "Delete it and fetch or train it again."
+    )
 
 
 @contextlib.contextmanager

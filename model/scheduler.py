@@ -1,7 +1,8 @@
 """Several replies from one model at once, each from what its channel's slot has read already.
 
 Every decode takes one token of each reply that is being written and, with what is left of the
-batch, prompts: the one with the least left to read first, and reading ahead last.
+batch, prompts: the one with the least left to read first, and reading ahead last. It computes with
+one adapter; those that have replies to make take turns.
 """
 
 import collections
@@ -15,10 +16,11 @@ from llama_cpp._internals import LlamaSampler
 
 from model import context, drawing
 from model.inference import Sampling
-from model.kv_cache import SPILL_BYTES, KVCache, Slot
+from model.kv_cache import SPILL_BYTES, KVCache, Owner, Slot
 
 PLACES = 4  # replies in progress: with eight rows and more llama.cpp is slower than with six
 CHUNK = 64  # tokens a decode: what somebody else has to wait for
+TURN = 8  # tokens with one adapter: a change costs the small model the time of one
 _ABORTED = 2
 
 
@@ -31,6 +33,7 @@ class Job:
     prompt: Sequence[int]
     sampling: Sampling | None
     seed: int = 0
+    adapter: str | None = None  # by its name in `context.add_adapter`
     evaluated: int = 0  # tokens of the prompt that had to be read
     said: list[int] = dataclasses.field(default_factory=list)
     slot: Slot | None = None
@@ -39,6 +42,11 @@ class Job:
     @property
     def is_reading_ahead(self) -> bool:
         return self.sampling is None
+
+    @property
+    def owner(self) -> Owner:
+        """Whose keys and values it goes on from."""
+        return self.channel_id, self.adapter
 
     @property
     def unread(self) -> int:
@@ -77,6 +85,9 @@ class Scheduler:
         self._jobs: list[Job] = []
         self._reading: list[tuple[Job, list[int]]] = []  # what the decode that goes on reads
         self._dropped: list[Job] = []  # of which nobody was told
+        self._adapter: str | None = None  # whose turn it is
+        self._turn, self._turn_tokens = 0, 0
+        self._turns: dict[str | None, int] = {}  # the last of each adapter
         self._holding = contextlib.ExitStack()
         size = chunk + places
         self._context = self._holding.enter_context(context.context(model, length, places, size))
@@ -89,21 +100,22 @@ class Scheduler:
     def is_busy(self) -> bool:
         return bool(self._waiting or self._jobs or self._dropped)
 
-    @property
-    def waiting(self) -> int:
-        """How many replies wait for a slot."""
-        return sum(not job.is_reading_ahead for job in self._waiting)
+    def waiting(self, adapter: str | None) -> int:
+        """How many replies of an adapter wait for a slot."""
+        return sum(job.adapter == adapter and not job.is_reading_ahead for job in self._waiting)
 
     def add(self, job: Job) -> None:
         """Take a job. Reading ahead in a channel gives way to anything newer in that channel.
 
-        Raises `ValueError` for a prompt that leaves no room for the reply.
+        Raises `ValueError` for a prompt that leaves no room for the reply, and an unknown adapter.
         """
+        if not context.has_adapter(self._model, job.adapter):
+            raise ValueError(f"the adapter {job.adapter} was not loaded")
         room = self._length - (job.sampling.max_tokens if job.sampling else 0)
         if not 0 < len(job.prompt) <= room:
             raise ValueError(f"a prompt of {len(job.prompt)} tokens does not fit into {room}")
         for other in [*self._waiting, *self._jobs]:
-            if other.channel_id == job.channel_id and other.is_reading_ahead:
+            if other.owner == job.owner and other.is_reading_ahead:
                 self._drop(other)
         self._waiting.append(job)
 
@@ -144,27 +156,56 @@ class Scheduler:
         self._holding.close()
 
     def _admit(self) -> None:
-        """Give free slots to those that wait: one to a channel, replies first."""
-        for job in sorted(self._waiting, key=lambda job: job.is_reading_ahead):
-            if any(other.channel_id == job.channel_id for other in self._jobs):
+        """Give free slots to those that wait: one to a channel."""
+        for job in self._in_turn():
+            if any(other.owner == job.owner for other in self._jobs):
                 continue
-            ahead = [one for one in self._jobs if one.is_reading_ahead]
-            if ahead and len(self._jobs) == len(self.cache.slots) and not job.is_reading_ahead:
-                self._drop(ahead[0])
-            if slot := self.cache.take(job.channel_id, job.prompt):
-                self._waiting.remove(job)
-                self._jobs.append(job)
-                job.slot = slot
-                if job.sampling:
-                    job.sampler = drawing.sampler(self._model, job.sampling, job.seed)
+            if len(self._jobs) == len(self.cache.slots) and not job.is_reading_ahead:
+                self._make_room(job)
+            slot = self.cache.take(job.owner, [*job.prompt, *job.said])
+            if slot is None:
+                return
+            self._waiting.remove(job)
+            self._jobs.append(job)
+            job.slot = slot
+            if job.sampling and not job.sampler:
+                job.sampler = drawing.sampler(self._model, job.sampling, job.seed)
+
+    def _in_turn(self) -> list[Job]:
+        """Those that wait: replies first, and of no adapter a second one before another's first."""
+        replies = collections.Counter(job.adapter for job in self._jobs if job.sampling)
+        places: dict[Job, int] = {}
+        for job in self._waiting:
+            places[job] = replies[job.adapter]
+            replies[job.adapter] += not job.is_reading_ahead
+        return sorted(self._waiting, key=lambda job: (job.is_reading_ahead, places[job]))
+
+    def _make_room(self, job: Job) -> None:
+        """Free a slot for a reply: of what is read ahead, else of an adapter that has many."""
+        if ahead := [one for one in self._jobs if one.is_reading_ahead]:
+            self._drop(ahead[0])
+            return
+        replies = collections.Counter(one.adapter for one in self._jobs)
+        ((adapter, most),) = replies.most_common(1)
+        if most > replies[job.adapter] + 1:
+            self._pause([one for one in self._jobs if one.adapter == adapter][-1])
+
+    def _pause(self, job: Job) -> None:
+        """Have a reply wait for a slot again; it goes on where it was."""
+        assert job.slot
+        self._jobs.remove(job)
+        self.cache.give_back(job.slot)
+        job.slot = None
+        self._waiting.appendleft(job)
 
     def _decode(self) -> list[tuple[Job, int]]:
         """Read what fits into a batch; the jobs that have nothing left to read, with their rows."""
         batch, self._reading = self._batch, []
         batch.n_tokens = 0
         ready: list[tuple[Job, int]] = []
-        room = self._chunk + sum(bool(job.said) for job in self._jobs)
-        for job in sorted(self._jobs, key=lambda job: (job.is_reading_ahead, job.unread)):
+        jobs = self._next_jobs()
+        room = self._chunk + sum(bool(job.said) for job in jobs)
+        for job in sorted(jobs, key=lambda job: (job.is_reading_ahead, job.unread)):
             if self._reading and job.is_reading_ahead:
                 break  # it must not delay a reply
             count = min(job.unread, room - batch.n_tokens)
@@ -177,7 +218,7 @@ class Scheduler:
             if is_last:
                 batch.logits[batch.n_tokens - 1] = True
                 ready.append((job, batch.n_tokens - 1))
-        is_long = batch.n_tokens > len(self._jobs)  # llama.cpp asks a thousand times a decode
+        is_long = batch.n_tokens > len(jobs)  # llama.cpp asks a thousand times a decode
         abort = self._abort if is_long else self._never
         llama_cpp.llama_set_abort_callback(self._context, abort, None)
         code = llama_cpp.llama_decode(self._context, batch) if batch.n_tokens else 0
@@ -188,11 +229,26 @@ class Scheduler:
             if code == _ABORTED:
                 return []
             raise RuntimeError(f"llama_decode failed with {code}")
+        self._turn_tokens += batch.n_tokens
         for job, tokens in self._reading:
             assert job.slot
             job.evaluated += max(0, min(len(tokens), len(job.prompt) - len(job.slot.tokens)))
             job.slot.tokens += tokens
         return ready
+
+    def _next_jobs(self) -> list[Job]:
+        """The jobs of the adapter whose turn it is: of one with replies to make, if any has."""
+        jobs = [job for job in self._jobs if job.sampling] or self._jobs
+        others = [job for job in jobs if job.adapter != self._adapter]
+        is_awaited = any(not job.said for job in others)  # a first word
+        is_over = is_awaited or self._turn_tokens >= TURN or len(others) == len(jobs)
+        if others and is_over:
+            first = min(others, key=lambda job: self._turns.get(job.adapter, 0))
+            self._adapter, self._turn_tokens = first.adapter, 0
+            self._turn += 1
+            self._turns[self._adapter] = self._turn
+            context.adapt(self._model, self._context, self._adapter)
+        return [job for job in self._jobs if job.adapter == self._adapter]
 
     def _put(self, job: Job, count: int) -> None:
         """Add the next tokens of a job to the batch."""

@@ -1,10 +1,11 @@
 """The process that owns the GGUF: reads calls from stdin, writes answers to stdout, JSON lines.
 
-    python -m model.worker [--model PATH] [--embedder-dir DIR] [--embedder NAME]
-                           [--context-length N] [--threads N]
+    python -m model.worker [--model PATH] [--adapter PATH]... [--embedder-dir DIR]
+                           [--embedder NAME] [--context-length N] [--threads N]
 
-Without a model it makes vectors only. One thread reads stdin so that a cancel is seen in the middle
-of a reply; the main thread owns the model, which is not thread-safe, and takes all replies a step
+Adapters are loaded beside the base of the model, and used by the calls that name them. Without a
+model it makes vectors only. One thread reads stdin so that a cancel is seen in the middle of a
+reply; the main thread owns the model, which is not thread-safe, and takes all replies a step
 further at a time (`model/scheduler.py`). The process ends when stdin closes.
 """
 
@@ -48,7 +49,7 @@ def main() -> int:
         model = _load(arguments) if arguments.model else None
         embedder = _embedder(arguments.embedder_dir, arguments.embedder)
         worker = Worker(model, arguments.context_length, embedder, answers)
-        most_bytes = _most_bytes(arguments.model, model, arguments.context_length)
+        most_bytes = _most_bytes(arguments, model)
     except UserError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return 78
@@ -60,20 +61,26 @@ def main() -> int:
 
 
 def _load(arguments: argparse.Namespace) -> Llama:
-    """The model, run as is best here; with a graphics card that is left to llama.cpp."""
+    """The base and its adapters, run as is best here; with a graphics card llama.cpp decides."""
     path, folder = arguments.model, arguments.embedder_dir
     if folder:
         pins.check(path, folder)
     way = speed.way(path, folder, arguments.threads) if folder and not arguments.gpu else None
-    model = resident.load(path, _NO_CONTEXT, arguments.threads, arguments.gpu, way)
+    base = catalog.base_of(path) or path
+    model = resident.load(base, _NO_CONTEXT, arguments.threads, arguments.gpu, way)
+    for adapter in arguments.adapters:
+        resident.add_adapter(model, base, adapter)
     speed.spare_memory(model, PLACES * arguments.context_length)
     return model
 
 
-def _most_bytes(path: Path, model: Llama | None, length: int) -> int:
+def _most_bytes(arguments: argparse.Namespace, model: Llama | None) -> int:
     """What this process takes at most, if nothing is wrong with it."""
-    files = filter(None, (path, catalog.base_of(path))) if model else ()
-    cached = speed.kv_bytes(model, PLACES * length) if model else 0
+    files: set[Path] = set(arguments.adapters)
+    cached = 0
+    if model:
+        files.add(catalog.base_of(arguments.model) or arguments.model)
+        cached = speed.kv_bytes(model, PLACES * arguments.context_length)
     return sum(file.stat().st_size for file in files) + cached + SPILL_BYTES + OVERHEAD_BYTES
 
 
@@ -192,11 +199,11 @@ class Replies:
 
     def begin(self, call: dict[str, Any]) -> None:
         """Take a call. Raises `ValueError` where it makes no sense."""
-        number, is_reply = call["id"], call["call"] == "reply"
+        number, is_reply, adapter = call["id"], call["call"] == "reply", call["adapter"]
         if number in self._cancelled:
             self._end(number)
             return
-        if is_reply and self._scheduler.waiting >= QUEUE:
+        if is_reply and self._scheduler.waiting(adapter) >= QUEUE:
             self._say(number, error=BUSY)
             return
         prompt = _prompt(call["prompt"])
@@ -204,10 +211,10 @@ class Replies:
         ids = prompts.encode(prompt, self._encoder, self._length - sampling.max_tokens - 1)
         seed = sampling.seed if sampling.seed is not None else time.time_ns() % 2**32
         drawn_by = sampling if is_reply else None
+        self._scheduler.add(Job(number, call["channel"], ids, drawn_by, seed, adapter))
         if is_reply:
             stops = self._encoder.template.stops
             self._spellings[number] = Spelling(lambda one: self._model.detokenize([one]), stops)
-        self._scheduler.add(Job(number, call["channel"], ids, drawn_by, seed))
 
     def step(self) -> None:
         """Take every reply a step further, and send what came of it."""
@@ -257,6 +264,7 @@ def _claim_stdout() -> TextIO:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--adapter", dest="adapters", type=Path, action="append", default=[])
     parser.add_argument("--embedder-dir", type=Path)
     parser.add_argument("--embedder", default="", choices=["", *catalog.EMBEDDERS])
     parser.add_argument("--context-length", type=int, default=2048)

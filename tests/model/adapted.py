@@ -17,21 +17,27 @@ LEARNED = ("lora_B", "lora_embedding_A")  # zero before a training
 
 
 def a_run(
-    models_dir: Path, base: Path, weights: Path | None = None, std: float = 0.02, **recipe: Any
+    models_dir: Path,
+    base: Path,
+    weights: Path | None = None,
+    std: float = 0.02,
+    name: str = "amber",
+    dice: int = 1,
+    **recipe: Any,
 ) -> tuple[Run, Any]:
     """A complete training of `base`, and the model in torch with its adapter merged."""
     import torch
 
     from model import loading
 
-    folder = runs.root(models_dir) / "amber"
+    folder = runs.root(models_dir) / name
     settings = Recipe(rank=4, **recipe)
     plan = Plan("tiny", str(base), str(weights or ""), catalog.sha256(base), "abc", settings, 1.0)
     runs.write_plan(folder, plan)
     model = loading.load(weights or base, settings, loading.Place("cpu", "full", ""))
-    torch.manual_seed(1)
-    for name, values in model.named_parameters():
-        if any(part in name for part in LEARNED):
+    torch.manual_seed(dice)
+    for tensor, values in model.named_parameters():
+        if any(part in tensor for part in LEARNED):
             torch.nn.init.normal_(values, std=std)
     model.save_pretrained(str(folder / "adapter"), save_embedding_layers=False)
     facts = {"steps": 3, "first_loss": 2.0, "last_loss": 1.0, "seconds": 1.0}
