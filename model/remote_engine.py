@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import copy
 import itertools
 import logging
 from collections.abc import AsyncGenerator, Sequence
@@ -50,7 +51,13 @@ class RemoteEngine:
         self._context_length = context_length
         self._server = ChatServer(url, key)
         self._vectors = Engine(None, embedder_dir=embedder_dir, embedder=embedder, threads=threads)
-        self._takes_extras = True
+        self._takes_extras, self._is_view = True, False
+
+    def with_model(self, model: str) -> "RemoteEngine":
+        """Another model of the server; connections and vectors are shared, and ours to close."""
+        view = copy.copy(self)
+        view._model, view.name, view._is_view = model, _short(model), True
+        return view
 
     @property
     def embedder(self) -> dict[str, Any] | None:
@@ -111,9 +118,10 @@ class RemoteEngine:
         return await self._vectors.embed(texts)
 
     async def close(self) -> None:
-        """End the connections, and the worker that makes vectors."""
-        await self._server.close()
-        await self._vectors.close()
+        """End the connections, and the worker that makes vectors, unless others use them."""
+        if not self._is_view:
+            await self._server.close()
+            await self._vectors.close()
 
     async def _reply(
         self, prompt: Prompt, sampling: Sampling, room: int

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import psutil
 import pytest
 
 from bot.config import ROOT, UserError
@@ -304,6 +305,22 @@ async def test_the_model_is_chosen_by_name_or_the_first(
         assert engine.name == name
         await say(engine)
     assert server.asked[0]["model"] == (wanted or MODEL)
+
+
+async def test_models_of_a_server_share_what_makes_the_vectors(server: Scripted) -> None:
+    async with asking(server.url, embedder_dir=ROOT / "models") as engine:
+        other = engine.with_model("two")
+        await other.start()
+        assert (engine.name, other.name) == ("one", "two") and other.embedder == engine.embedder
+        await asyncio.gather(say(engine), say(other))
+        assert {asked["model"] for asked in server.asked} == {MODEL, "two"}
+        assert np.allclose(*await asyncio.gather(engine.embed(["hi"]), other.embed(["hi"])))
+        workers = [c for c in psutil.Process().children() if "model.worker" in c.cmdline()]
+        await other.close()
+        assert len(workers) == 1 and await engine.embed(["hi"]) and await say(engine)
+        with pytest.raises(UserError, match="does not have the model 'three'"):
+            await engine.with_model("three").start()
+    assert not workers[0].is_running()
 
 
 @pytest.mark.parametrize(
