@@ -28,7 +28,7 @@ from storage.database import Settings
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 10.0  # without a word from a worker that has something to do
-QUEUE = 32  # replies that may wait
+QUEUE = 32  # replies of an adapter that may wait
 LOOK_SECONDS = 30.0  # between two looks at the worker's memory
 AGAIN_SECONDS, RARELY_SECONDS = 1.0, 60.0  # before one that died is replaced; doubled each time
 BUSY = "busy: too many replies are waiting"

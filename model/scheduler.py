@@ -20,7 +20,7 @@ from model.kv_cache import SPILL_BYTES, KVCache, Owner, Slot
 
 PLACES = 4  # replies in progress: with eight rows and more llama.cpp is slower than with six
 CHUNK = 64  # tokens a decode: what somebody else has to wait for
-TURN = 8  # tokens with an adapter: a change costs half of the small model's time for one
+TURN = 8  # tokens with one adapter: a change costs the small model the time of one
 _ABORTED = 2
 
 
@@ -100,10 +100,9 @@ class Scheduler:
     def is_busy(self) -> bool:
         return bool(self._waiting or self._jobs or self._dropped)
 
-    @property
-    def waiting(self) -> int:
-        """How many replies wait for a slot."""
-        return sum(not job.is_reading_ahead for job in self._waiting)
+    def waiting(self, adapter: str | None) -> int:
+        """How many replies of an adapter wait for a slot."""
+        return sum(job.adapter == adapter and not job.is_reading_ahead for job in self._waiting)
 
     def add(self, job: Job) -> None:
         """Take a job. Reading ahead in a channel gives way to anything newer in that channel.
@@ -238,7 +237,7 @@ class Scheduler:
         return ready
 
     def _next_jobs(self) -> list[Job]:
-        """The jobs of the adapter whose turn it is; without replies to make none has one."""
+        """The jobs of the adapter whose turn it is: of one with replies to make, if any has."""
         jobs = [job for job in self._jobs if job.sampling] or self._jobs
         others = [job for job in jobs if job.adapter != self._adapter]
         is_awaited = any(not job.said for job in others)  # a first word

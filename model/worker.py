@@ -199,11 +199,11 @@ class Replies:
 
     def begin(self, call: dict[str, Any]) -> None:
         """Take a call. Raises `ValueError` where it makes no sense."""
-        number, is_reply = call["id"], call["call"] == "reply"
+        number, is_reply, adapter = call["id"], call["call"] == "reply", call["adapter"]
         if number in self._cancelled:
             self._end(number)
             return
-        if is_reply and self._scheduler.waiting >= QUEUE:
+        if is_reply and self._scheduler.waiting(adapter) >= QUEUE:
             self._say(number, error=BUSY)
             return
         prompt = _prompt(call["prompt"])
@@ -211,11 +211,10 @@ class Replies:
         ids = prompts.encode(prompt, self._encoder, self._length - sampling.max_tokens - 1)
         seed = sampling.seed if sampling.seed is not None else time.time_ns() % 2**32
         drawn_by = sampling if is_reply else None
+        self._scheduler.add(Job(number, call["channel"], ids, drawn_by, seed, adapter))
         if is_reply:
             stops = self._encoder.template.stops
             self._spellings[number] = Spelling(lambda one: self._model.detokenize([one]), stops)
-        job = Job(number, call["channel"], ids, drawn_by, seed, call["adapter"])
-        self._scheduler.add(job)
 
     def step(self) -> None:
         """Take every reply a step further, and send what came of it."""

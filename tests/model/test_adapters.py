@@ -14,7 +14,7 @@ from llama_cpp import Llama
 
 from bot.config import UserError
 from model import catalog, context, export, prompts, resident
-from model.inference import AnyEngine, Engine, EngineError, Sampling
+from model.inference import BUSY, QUEUE, AnyEngine, Engine, EngineError, Sampling
 from model.prompts import Turn
 from model.scheduler import TURN, Job, Scheduler
 from tests.model.adapted import a_run
@@ -238,6 +238,18 @@ async def test_the_worker_outlives_a_voice_and_comes_back_with_all(
     assert await say(other) == said
     with pytest.raises(EngineError, match="was not loaded"):
         await say(shared.with_adapter(Path("late.adapter.gguf")))
+
+
+async def test_a_crowd_before_one_voice_turns_nobody_away_from_another(
+    shared: Engine, adapters: list[Path]
+) -> None:
+    one, other = (shared.with_adapter(path) for path in adapters)
+    await one.start()
+    crowd = [asyncio.create_task(say(one, channel)) for channel in range(QUEUE + 8)]
+    await asyncio.sleep(0)
+    assert await say(other)
+    over = await asyncio.gather(*crowd, return_exceptions=True)
+    assert {str(error) for error in over if isinstance(error, EngineError)} == {BUSY}
 
 
 @pytest.mark.parametrize(
