@@ -2,13 +2,13 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from bot import config, engines, more_servers
 from bot.config import ROOT, UserError
-from model.inference import Engine
 from storage import database
 from tests.model import tiny
 
@@ -131,14 +131,15 @@ def test_a_hint_names_the_settings_unless_they_are_the_usual_ones(tmp_path: Path
     assert more_servers.option(tmp_path / ".env") == f' --env "{tmp_path / ".env"}"'
 
 
-def chosen(env: Path, *models: Path) -> list[Engine]:
+def chosen(env: Path, *models: Path) -> list[Any]:
     """The engines for servers with these models; the embedder is there already."""
     places = []
     for number, model in enumerate(models):
         given = {"MODEL_PATH": str(model), "MODELS_DIR": str(ROOT / "models")}
         settings = config.load(write(further(env, str(number)), FIRST + number, **given))
         places.append((settings, database.connect(settings.database_path)))
-    return [getattr(voice, "_engine", voice) for voice in engines.choose(places)]
+    voices: list[Any] = list(engines.choose(places))
+    return [getattr(voice, "_engine", voice) for voice in voices]
 
 
 def test_what_is_the_same_file_is_loaded_once(env: Path, tmp_path: Path) -> None:
