@@ -45,7 +45,7 @@ class Ours:
             _remember(connection, store, start, part)
 
     def search(self, vector: Vector, count: int) -> list[int]:
-        return [number - FIRST for number, _ in self._store.search(vector, count)]
+        return [number - FIRST for number, _ in self._store.search(self._connection, vector, count)]
 
     def add(self, number: int, vector: Vector) -> None:
         _remember(self._connection, self._store, number, vector[None])

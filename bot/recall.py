@@ -120,7 +120,7 @@ class Recall:
         store, connection = self._open
         try:
             allows = privacy.audience(connection).allows
-            cosines = dict(store.search(vector, vectordb.CANDIDATES, channels, allows))
+            cosines = dict(store.search(connection, vector, vectordb.CANDIDATES, channels, allows))
         except vectordb.DAMAGE as error:
             log.warning("recall index damaged (%s)", type(error).__name__)
             self._tell(type(error).__name__)

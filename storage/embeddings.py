@@ -78,6 +78,19 @@ def stored(
     )
 
 
+def vectors(
+    connection: sqlite3.Connection, embedder: Embedder, wanted: Sequence[int]
+) -> tuple[npt.NDArray[np.int64], Vector]:
+    """Those of these messages that have a vector by this embedder, and the vectors, one a line."""
+    rows = connection.execute(
+        "SELECT message_id, vector FROM json_each(?) CROSS JOIN embeddings ON message_id = value"
+        " WHERE embedder_id = ?",
+        (json.dumps(sorted(wanted)), number(connection, embedder)),
+    ).fetchall()
+    numbers = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
+    return np.array([row[0] for row in rows], np.int64), numbers.reshape(-1, embedder.dimension)
+
+
 def pending(
     connection: sqlite3.Connection, embedder: Embedder, limit: int
 ) -> list[messages.Message]:

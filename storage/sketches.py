@@ -19,35 +19,33 @@ _NEVER = 65_535  # more bits than any two differ in
 
 
 class Sketches:
-    """Sketches of messages' vectors, with the channel and author of each, and its row in a table.
+    """Sketches of messages' vectors, with the message, channel and author of each.
 
-    Takes 72 bytes for a vector of 384 numbers. `ids` and `rows` are in the same order.
+    Takes 64 bytes for a vector of 384 numbers.
     """
 
     def __init__(self, dimension: int) -> None:
-        self.ids = self.rows = np.empty(0, np.int64)
+        self.ids = np.empty(0, np.int64)
         self._channels, self._authors = Marks(), Marks()
         self._bits = np.empty((-(-dimension // 64), 0), np.uint64)
         self._average = np.zeros(dimension, np.float32)
 
-    def follow(self, ids: Numbers, rows: Numbers) -> npt.NDArray[np.bool_]:
-        """Take over which message is in which row by now; true for those without a sketch yet.
+    def follow(self, ids: Numbers) -> npt.NDArray[np.bool_]:
+        """Take over which messages there are by now; true for those without a sketch yet.
 
-        The sketches of messages that are in no row any more are dropped.
+        The sketches of messages that are not among them are dropped.
         """
         order = np.append(np.argsort(self.ids), -1)
         found = order[np.searchsorted(self.ids, ids, sorter=order[:-1])]
         is_known: npt.NDArray[np.bool_] = np.append(self.ids, -1)[found] == ids
         kept = found[is_known]
-        self.ids, self.rows = self.ids[kept], rows[is_known]
+        self.ids = self.ids[kept]
         self._channels.keep(kept)
         self._authors.keep(kept)
         self._bits = self._bits[:, kept]
         return ~is_known
 
-    def add(
-        self, ids: Numbers, rows: Numbers, channels: Numbers, authors: Numbers, vectors: Floats
-    ) -> None:
+    def add(self, ids: Numbers, channels: Numbers, authors: Numbers, vectors: Floats) -> None:
         """Sketch vectors, one a line."""
         if not len(self.ids) and len(vectors):
             self._average = vectors[:AVERAGED].mean(axis=0)
@@ -55,7 +53,6 @@ class Sketches:
         self._authors.add(authors)
         self._bits = np.hstack([self._bits, self._sketched(vectors)])
         self.ids = np.concatenate([self.ids, ids])
-        self.rows = np.concatenate([self.rows, rows])
 
     def closest(
         self,
@@ -64,7 +61,7 @@ class Sketches:
         channels: Collection[int] | None = None,
         allows: Callable[[int], bool] | None = None,
     ) -> Numbers:
-        """The rows of the `count` that look most alike.
+        """The messages of the `count` that look most alike.
 
         If given, of these channels alone, and of the authors that `allows` holds for.
         """
@@ -78,9 +75,8 @@ class Sketches:
         best: Numbers = np.arange(len(differing))
         if count < len(best):
             best = np.argpartition(differing, count)[:count]
-        best = best[differing[best] != _NEVER]
-        rows: Numbers = self.rows[best]
-        return rows
+        ids: Numbers = self.ids[best[differing[best] != _NEVER]]
+        return ids
 
     def _sketched(self, vectors: Floats) -> npt.NDArray[np.uint64]:
         """A column of words of 64 bits for each vector."""

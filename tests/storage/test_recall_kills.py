@@ -56,7 +56,7 @@ def check(connection: sqlite3.Connection, folder: Path) -> int:
     store = VectorStore(folder / "lance", TEST)
     store.sync(connection)
     held = embeddings.ids(connection, TEST)
-    found = store.search(vector(1), COUNT)
+    found = store.search(connection, vector(1), COUNT)
     assert sorted(number for number, _ in found) == held
     nearest = max(held, key=lambda i: _cosine(vector(i - FIRST), vector(1)))
     assert found[0][0] == nearest

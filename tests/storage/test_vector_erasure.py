@@ -65,13 +65,13 @@ def test_what_was_only_deleted_before_is_in_no_file_either(
 
 def test_a_search_elsewhere_goes_on(connection: sqlite3.Connection, tmp_path: Path) -> None:
     searching = filled(connection, tmp_path / "lance")
-    assert searching.search(vectors()[7], 1)[0][0] == IDS[7]
+    assert searching.search(connection, vectors()[7], 1)[0][0] == IDS[7]
     connection.execute("DELETE FROM embeddings WHERE message_id = ?", (IDS[7],))
     forget(tmp_path / "lance", connection)
-    assert searching.search(vectors()[7], 1)[0][0] != IDS[7]
-    assert searching.search(vectors()[8], 1)[0][0] == IDS[8]
+    assert searching.search(connection, vectors()[7], 1)[0][0] != IDS[7]
+    assert searching.search(connection, vectors()[8], 1)[0][0] == IDS[8]
     searching.add(connection, [IDS[7]], [vectors()[7]])
-    assert searching.search(vectors()[7], 1)[0][0] == IDS[7]
+    assert searching.search(connection, vectors()[7], 1)[0][0] == IDS[7]
 
 
 def test_a_damaged_index_is_made_anew_without_them(
@@ -83,5 +83,5 @@ def test_a_damaged_index_is_made_anew_without_them(
         if path.is_file():
             path.write_bytes(b"")
     store.forget(connection)
-    assert store.search(vectors()[8], 1)[0][0] == IDS[8]
+    assert store.search(connection, vectors()[8], 1)[0][0] == IDS[8]
     assert not files_with(tmp_path / "lance", vectors()[7])

@@ -36,7 +36,7 @@ def test_the_nearest_come_first(connection: sqlite3.Connection, tmp_path: Path) 
     store, known = open_store(tmp_path), vectors(200)
     store.add(connection, IDS, known)
     for number in (0, 77, 199):
-        (best, cosine), *others = store.search(known[number], 5)
+        (best, cosine), *others = store.search(connection, known[number], 5)
         assert best == IDS[number]
         assert cosine == pytest.approx(1, abs=1e-4)
         assert all(other <= cosine for _, other in others)
@@ -48,7 +48,7 @@ def test_what_was_added_is_there_after_a_restart(
     open_store(tmp_path).add(connection, IDS, vectors(200))
     store = open_store(tmp_path)
     assert store.sync(connection) == 200
-    assert store.search(vectors(200)[5], 1)[0][0] == IDS[5]
+    assert store.search(connection, vectors(200)[5], 1)[0][0] == IDS[5]
 
 
 @pytest.mark.parametrize("damage", ["empty every file", "remove the manifests", "remove all"])
@@ -63,7 +63,7 @@ def test_a_damaged_index_is_rebuilt_from_sqlite(
             path.unlink()
     store = open_store(tmp_path)
     assert store.sync(connection) == 200
-    assert store.search(vectors(200)[9], 1)[0][0] == IDS[9]
+    assert store.search(connection, vectors(200)[9], 1)[0][0] == IDS[9]
 
 
 def test_a_deleted_message_leaves_the_index(connection: sqlite3.Connection, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_deleted_message_leaves_the_index(connection: sqlite3.Connection, tmp_
     store.add(connection, IDS, vectors(200))
     messages.mark_deleted(connection, [IDS[3]])
     assert store.sync(connection) == 199
-    assert all(found != IDS[3] for found, _ in store.search(vectors(200)[3], 20))
+    assert all(found != IDS[3] for found, _ in store.search(connection, vectors(200)[3], 20))
 
 
 def test_pending_are_the_newest_without_a_vector(
@@ -89,9 +89,10 @@ def test_only_the_channels_asked_for_are_searched(
     far = Message(IDS[-1] + 1, 9, 2, "a", "a text elsewhere")
     messages.save(connection, [far])
     store.add(connection, [*IDS, far.id], [*known, -known[0]])
-    assert [found for found, _ in store.search(known[0], 5, {9})] == [far.id]
-    assert far.id not in [found for found, _ in store.search(-known[0], 201, {1})]
-    assert store.search(known[0], 5, {12345}) == store.search(known[0], 5, set()) == []
+    assert [found for found, _ in store.search(connection, known[0], 5, {9})] == [far.id]
+    assert far.id not in [found for found, _ in store.search(connection, -known[0], 201, {1})]
+    for nowhere in ({12345}, set[int]()):
+        assert store.search(connection, known[0], 5, nowhere) == []
 
 
 def test_an_author_who_is_allowed_is_found_behind_any_number_of_others(
@@ -105,10 +106,10 @@ def test_an_author_who_is_allowed_is_found_behind_any_number_of_others(
     messages.save(connection, [mine])
     store.add(connection, [*crowd, mine.id], [*[known] * len(crowd), -known])
     for opened in (store, open_store(tmp_path)):
-        found = opened.search(known, 5, allows={5}.__contains__)
+        found = opened.search(connection, known, 5, allows={5}.__contains__)
         assert [number for number, _ in found] == [mine.id]
-        assert opened.search(known, 5, {9}, {5}.__contains__) == []
-        assert opened.search(known, 5, allows=set[int]().__contains__) == []
+        assert opened.search(connection, known, 5, {9}, {5}.__contains__) == []
+        assert opened.search(connection, known, 5, allows=set[int]().__contains__) == []
 
 
 def test_an_index_of_an_earlier_release_is_made_anew(
@@ -119,7 +120,7 @@ def test_an_index_of_an_earlier_release_is_made_anew(
     store._table.drop_columns(["author"])
     opened = open_store(tmp_path)
     assert opened.sync(connection) == 200
-    assert opened.search(vectors(200)[9], 1, allows={2}.__contains__)[0][0] == IDS[9]
+    assert opened.search(connection, vectors(200)[9], 1, allows={2}.__contains__)[0][0] == IDS[9]
 
 
 def test_a_message_that_was_edited_is_found_by_its_new_vector_alone(
@@ -130,9 +131,9 @@ def test_a_message_that_was_edited_is_found_by_its_new_vector_alone(
     messages.edit(connection, IDS[3], "another text", 1.0)
     store.add(connection, [IDS[3]], [-known[3]])
     for opened in (store, open_store(tmp_path)):
-        (best, cosine), *_ = opened.search(-known[3], 300)
+        (best, cosine), *_ = opened.search(connection, -known[3], 300)
         assert best == IDS[3] and cosine == pytest.approx(1, abs=1e-4)
-        assert len(opened.search(known[3], 300)) == 200
+        assert len(opened.search(connection, known[3], 300)) == 200
 
 
 @pytest.mark.parametrize(
@@ -145,10 +146,10 @@ def test_vectors_of_another_embedder_are_not_mixed_in(
     store = VectorStore(tmp_path / "lance", other)
     assert store.sync(connection) == 0
     query = np.ones(other.dimension, np.float32)
-    assert store.search(query, 5) == []
+    assert store.search(connection, query, 5) == []
     assert len(embeddings.pending(connection, other, 500)) == 200
     store.add(connection, IDS[:2], [query, query])
-    assert {found for found, _ in store.search(query, 5)} == set(IDS[:2])
+    assert {found for found, _ in store.search(connection, query, 5)} == set(IDS[:2])
     assert open_store(tmp_path).sync(connection) == 198
 
 
@@ -161,7 +162,7 @@ def test_what_the_table_lacks_or_has_twice_is_mended(
     store._table.delete(f"id IN ({IDS[50]}, {IDS[60]})")
     messages.mark_deleted(connection, [IDS[70]])
     assert store.sync(connection) == 199
-    assert sorted(found for found, _ in store.search(vectors(1)[0], 300)) == [
+    assert sorted(found for found, _ in store.search(connection, vectors(1)[0], 300)) == [
         number for number in IDS if number != IDS[70]
     ]
 
@@ -174,7 +175,7 @@ def test_many_small_additions_leave_few_fragments_versions_and_bytes(
     store = open_store(tmp_path)
     for number, vector in zip(IDS, vectors(200), strict=True):
         store.add(connection, [number], [vector])
-        assert store.search(vector, 1)[0][0] == number  # at once, tidied or not
+        assert store.search(connection, vector, 1)[0][0] == number  # at once, tidied or not
     assert store._table.stats()["fragment_stats"]["num_fragments"] <= 2 * vectordb.FRAGMENTS
     assert len(store._table.list_versions()) <= 3 * vectordb.FRAGMENTS
     assert store.failures == 0
@@ -201,5 +202,5 @@ def test_a_table_that_cannot_be_tidied_is_said_and_made_anew(
     assert store.failures >= vectordb.FAILURES
     assert f"recall index not tidied (OSError), {store.failures} times by now" in caplog.text
     assert store._table is not table
-    assert store.search(vectors(200)[102], 1)[0][0] == IDS[102]
-    assert len(store.search(vectors(1)[0], 300)) == 103
+    assert store.search(connection, vectors(200)[102], 1)[0][0] == IDS[102]
+    assert len(store.search(connection, vectors(1)[0], 300)) == 103
