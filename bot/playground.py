@@ -186,7 +186,7 @@ class Playground:
 
     async def _load(self, call: dict[str, Any]) -> tuple[AnyEngine, Lookup | None]:
         """The engine of the model that is asked; those that nobody needs now make room."""
-        wanted = str(call["model"])
+        wanted = call["model"]
         for path in [p for p in self._engines if p not in call["kept"]]:
             await self._unload(path)
         if wanted not in self._engines:
