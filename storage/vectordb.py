@@ -36,7 +36,7 @@ FRAGMENTS = 32  # each batch that is added makes one, and every reading slower
 TIDY_SHARE = 0.05  # of the time, at most, goes into joining them
 FAILURES = 3  # in a row, and the table is made anew
 OLD = datetime.timedelta(seconds=2)  # for who still reads an older version of the table
-CACHE_BYTES = 16 << 20
+CACHE_BYTES = 1 << 20  # each of two; more of it only grows: the vectors come from SQLite
 
 
 class VectorStore:
