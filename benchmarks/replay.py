@@ -24,6 +24,7 @@ import argparse
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import sqlite3
 import tempfile
 import time
@@ -64,6 +65,7 @@ CONNECT_SECONDS = 2.0
 ROUND_SECONDS = 3600.0
 AFTERWARDS_SECONDS = 300.0  # for what is still to be said
 LONGEST = 24  # tokens of a reply
+FOR_EVER = 1e9  # seconds
 ZEROES = (
     *("double_replies", "self_replies", "bot_replies", "pings", "stale_replies"),
     *("silent_room_replies", "mentions_unanswered"),
@@ -140,7 +142,10 @@ def play(
 
 
 def _let_run(clock: Clock) -> None:
-    """Have the clock run while a thread looks something up, and leave out most of the rounds."""
+    """Have the clock run while a thread looks something up, and leave out most of the rounds.
+
+    A gateway that is silent over a leap is not taken for dead.
+    """
     bot_main.BEAT_SECONDS = recall.REST_SECONDS = commands.WATCH_SECONDS = ROUND_SECONDS
     look_up = Recall._run
 
@@ -149,6 +154,8 @@ def _let_run(clock: Clock) -> None:
             return await look_up(owner, *call)
 
     setattr(Recall, "_run", run)  # noqa: B010 (mypy)
+    patient = functools.partial(bot_main.PersonaBot, heartbeat_timeout=FOR_EVER)
+    setattr(bot_main, "PersonaBot", patient)  # noqa: B010 (mypy)
 
 
 def busiest(told: Community, days: int) -> tuple[float, list[Line]]:
