@@ -350,8 +350,9 @@ def test_older_messages_are_recalled_and_the_index_is_left_alone(
     folder = tmp_path / "data" / "embeddings"
     embed = embeddings.Embedder(embeddings.minilm(models_dir))
     store = vectordb.VectorStore(folder, Embedder(**embed.facts))
-    store.add(connection, [said[0].id], embed([text]))
-    connection.execute("DELETE FROM embeddings")  # the bot would have to rebuild the index
+    store.add(connection, [m.id for m in said], embed([m.content for m in said]))
+    forgotten = (said[1].id,)  # the bot would mend the index
+    connection.execute("DELETE FROM embeddings WHERE message_id = ?", forgotten)
     before = sorted(path.name for path in folder.rglob("*"))
     env.write_text(env.read_text().replace(str(tmp_path / "models"), str(models_dir)))
 
