@@ -1,5 +1,6 @@
 """A settings file for a bot that lives in the sandbox."""
 
+import os
 from pathlib import Path
 
 from bot.config import ROOT
@@ -15,7 +16,7 @@ def write_env(folder: Path, sandbox: Sandbox, **changes: str) -> Path:
         "ADMIN_USERS": str(sandbox.world.owner_id),
         "DATA_DIR": str(folder),
         "MODELS_DIR": str(ROOT / "models"),
-        "THREADS": "1",  # there is a bot in each of the processes that share the tests
+        "THREADS": os.environ.get("OMP_NUM_THREADS", ""),  # the tests share the cores
         **changes,
     }
     path = folder / ".env"
