@@ -69,15 +69,17 @@ def test_looking_around_first_leads_to_the_demo(app: Any, tmp_path: Path) -> Non
     assert app.window.status.word.cget("text") in ("Setting up", "Stopped")
 
 
-def test_an_error_leads_to_the_step_that_mends_it(desk: Desk, session: Session) -> None:
-    sentence = "error: DISCORD_TOKEN is missing in .env."
-    session.controller._command = [
-        sys.executable,
-        "-c",
-        f"print({sentence!r}); raise SystemExit(78)",
-    ]
+def fail(desk: Desk, session: Session, sentence: str) -> None:
+    """Have the bot need somebody, and say so."""
+    program = f"print({sentence!r}); raise SystemExit(78)"
+    session.controller._command = [sys.executable, "-c", program]
     desk.presenter.start()
     desk.until_word("Failed")
+
+
+def test_an_error_leads_to_the_step_that_mends_it(desk: Desk, session: Session) -> None:
+    sentence = "error: DISCORD_TOKEN is missing in .env."
+    fail(desk, session, sentence)
     assert desk.window.status.mend.winfo_ismapped()
     desk.click(desk.window.status.mend)
     page = desk.app.guidance.page
@@ -95,13 +97,7 @@ def test_an_error_of_a_setting_leads_to_its_field(
     with pytest.raises(UserError) as caught:
         config.load(env, needs_discord=False)
     sentence = f"error: {caught.value}"
-    session.controller._command = [
-        sys.executable,
-        "-c",
-        f"print({sentence!r}); raise SystemExit(78)",
-    ]
-    desk.presenter.start()
-    desk.until_word("Failed")
+    fail(desk, session, sentence)
     desk.click(desk.window.status.mend)
     settings = desk.app.settings
     assert settings and settings.section == "Model"
